@@ -1,0 +1,291 @@
+//! Enterprises, outlets, channels and gateways. Every property that enters a calculation is effective-dated.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::history::History;
+use crate::domain::limit::Rule;
+use crate::domain::pollutant::Factor;
+
+/// Public code of a channel: an HJ 212 factor code (`a21026`), with a suffix where an outlet measures the same factor
+/// twice (`a21026-2`, `a01901-up1`). At most 15 characters; ordered as text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelCode([u8; 16]);
+
+impl ChannelCode {
+    /// From its text; `None` unless it is `[a-z][0-9]{5}` with an optional `-[a-z0-9]{1,8}`.
+    pub fn new(text: &str) -> Option<ChannelCode> {
+        let (factor, suffix) = match text.split_once('-') {
+            Some((factor, suffix)) => (factor, Some(suffix)),
+            None => (text, None),
+        };
+        let (letter, digits) = factor.split_at_checked(1)?;
+        let valid = letter.bytes().all(|byte| byte.is_ascii_lowercase())
+            && digits.len() == 5
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && suffix.is_none_or(|suffix| {
+                (1..=8).contains(&suffix.len())
+                    && suffix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            });
+        let mut bytes = [0; 16];
+        bytes.get_mut(..text.len()).filter(|_| valid)?.copy_from_slice(text.as_bytes());
+        Some(ChannelCode(bytes))
+    }
+
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        self.0.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The factor code without suffix.
+    pub fn factor(&self) -> &str {
+        let text = self.as_str();
+        text.split_once('-').map_or(text, |(factor, _)| factor)
+    }
+}
+
+impl fmt::Display for ChannelCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for ChannelCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Whether `code` may be an outlet's: `[A-Za-z0-9._-]{1,64}`.
+pub fn is_outlet_code(code: &str) -> bool {
+    (1..=64).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Everything that is registered, as the calculations see it.
+#[derive(Debug, Clone, Default)]
+pub struct Plant {
+    /// Sorted by code.
+    pub outlets: Vec<Arc<Outlet>>,
+    pub gateways: Vec<Arc<Gateway>>,
+}
+
+impl Plant {
+    /// The outlet of a public code.
+    pub fn outlet(&self, code: &str) -> Option<&Arc<Outlet>> {
+        let index = self.outlets.binary_search_by(|outlet| (*outlet.code).cmp(code)).ok()?;
+        self.outlets.get(index)
+    }
+
+    /// The gateway of a name.
+    pub fn gateway(&self, name: &str) -> Option<&Arc<Gateway>> {
+        self.gateways.iter().find(|gateway| &*gateway.name == name)
+    }
+}
+
+/// A field gateway that may speak for outlets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// Key in the store; 0 where there is no store.
+    pub id: i32,
+    /// `[a-z0-9-]{1,64}`, equal to its MQTT user name.
+    pub name: Arc<str>,
+}
+
+/// Index into an outlet's channels: append-only, never reordered.
+pub type Position = usize;
+
+/// Who operates outlets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Enterprise {
+    /// Unified social credit code, 18 characters.
+    pub code: String,
+    pub name: String,
+    /// GB/T 4754.
+    pub industry: String,
+    /// Administrative division, six digits (`410800`).
+    pub division: String,
+    /// Whom to call, as people write it.
+    pub contact: String,
+}
+
+/// A permitted discharge point.
+#[derive(Debug, Clone)]
+pub struct Outlet {
+    /// Key in the store; 0 where there is no store.
+    pub id: i32,
+    /// Public code.
+    pub code: Arc<str>,
+    pub name: String,
+    pub enterprise: Arc<Enterprise>,
+    pub settings: History<OutletSettings>,
+    /// By position.
+    pub channels: Vec<Channel>,
+    /// Names of the gateways that may speak for it, each with its time.
+    pub gateways: Vec<(Arc<str>, History<()>)>,
+    /// Every rule that applies to it at some time.
+    pub rules: Vec<Arc<Rule>>,
+}
+
+impl Outlet {
+    /// Position of a channel.
+    pub fn position(&self, code: ChannelCode) -> Option<Position> {
+        self.channels.iter().position(|channel| channel.code == code)
+    }
+
+    /// Whether `gateway` spoke for this outlet at `at`.
+    pub fn served_by(&self, gateway: &str, at: jiff::Timestamp) -> bool {
+        self.gateways.iter().any(|(name, times)| &**name == gateway && times.at(at).is_some())
+    }
+}
+
+/// What an outlet's calculations need besides its channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutletSettings {
+    /// What feeds it, as the rules name it (`cement-kiln`).
+    pub process: String,
+    /// The outlet's own reference; each rule may name another.
+    pub reference_oxygen_percent: Option<f64>,
+    pub oxygen_of_air_percent: f64,
+    /// Above it a concentration is not convertible (dilution); see [`CutoffPolicy`].
+    pub oxygen_cutoff_percent: f64,
+    pub cutoff_policy: CutoffPolicy,
+    /// Pascal, where no channel measures it.
+    pub ambient_pressure_pa: f64,
+    /// Volume fraction 0..1, where no channel measures it.
+    pub moisture_fraction: Option<f64>,
+    /// Duct area at the velocity probe.
+    pub area_m2: Option<f64>,
+    /// Kv of HJ 212-2017 eq. (29).
+    pub velocity_coefficient: f64,
+}
+
+/// What happens when oxygen is above the outlet's cut-off. No national rule fixes it; the default is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CutoffPolicy {
+    /// The corrected value is none, nothing is judged, and an alert tells of dilution.
+    NotConvertible,
+    /// Factor 1: only where a document says so, since it rewards dilution.
+    NoConversion,
+    /// The oxygen is taken as the cut-off.
+    Cap,
+}
+
+/// One measured quantity of an outlet.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    pub code: ChannelCode,
+    pub factor: Factor,
+    pub settings: History<ChannelSettings>,
+}
+
+/// How to read a channel's values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelSettings {
+    /// Public name of the analyser, unique within the outlet.
+    pub analyser: Arc<str>,
+    pub unit: Unit,
+    pub moisture_basis: MoistureBasis,
+    pub state_basis: StateBasis,
+    /// Lower and upper end of the measuring range, in the unit.
+    pub range: (f64, f64),
+    /// Time between scans that carry this channel, milliseconds; for a slow channel its cycle.
+    pub period_ms: u32,
+    /// For display only.
+    pub decimals: u8,
+}
+
+/// The unit of a channel's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unit {
+    MgPerM3,
+    Ppm,
+    Percent,
+    Celsius,
+    Pascal,
+    Kilopascal,
+    MetrePerSecond,
+    CubicMetrePerHour,
+    CubicMetrePerSecond,
+    /// Of a process signal (load, current), not converted.
+    Plain,
+}
+
+impl Unit {
+    pub const ALL: [Unit; 10] = [
+        Unit::MgPerM3,
+        Unit::Ppm,
+        Unit::Percent,
+        Unit::Celsius,
+        Unit::Pascal,
+        Unit::Kilopascal,
+        Unit::MetrePerSecond,
+        Unit::CubicMetrePerHour,
+        Unit::CubicMetrePerSecond,
+        Unit::Plain,
+    ];
+
+    /// As it is written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::MgPerM3 => "mg/m3",
+            Unit::Ppm => "ppm",
+            Unit::Percent => "%",
+            Unit::Celsius => "C",
+            Unit::Pascal => "Pa",
+            Unit::Kilopascal => "kPa",
+            Unit::MetrePerSecond => "m/s",
+            Unit::CubicMetrePerHour => "m3/h",
+            Unit::CubicMetrePerSecond => "m3/s",
+            Unit::Plain => "1",
+        }
+    }
+
+    /// The reverse of [`Unit::name`].
+    pub fn from_name(name: &str) -> Option<Unit> {
+        Unit::ALL.into_iter().find(|unit| unit.name() == name)
+    }
+}
+
+/// Whether a concentration counts the water vapour in the gas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MoistureBasis {
+    Dry,
+    Wet,
+}
+
+/// Whether a concentration is per cubic metre as it flows or at standard state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateBasis {
+    Standard,
+    Actual,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_codes_are_checked_and_ordered_as_text() {
+        for good in ["a21026", "a21026-2", "a01901-up1", "i13007", "a21026-12345678"] {
+            assert_eq!(ChannelCode::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "a2102",
+            "a210260",
+            "A21026",
+            "a21026-",
+            "a21026-123456789",
+            "a21026-A",
+            "é2102",
+            "a21026-2-3",
+        ] {
+            assert_eq!(ChannelCode::new(bad), None, "{bad}");
+        }
+        assert!(ChannelCode::new("a21026").unwrap() < ChannelCode::new("a21026-2").unwrap());
+        assert!(ChannelCode::new("a21026-2").unwrap() < ChannelCode::new("a21027").unwrap());
+        assert_eq!(ChannelCode::new("a21026-2").unwrap().factor(), "a21026");
+    }
+}

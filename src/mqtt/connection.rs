@@ -1,0 +1,300 @@
+//! One supervised MQTT v5 connection. After every error a NEW client is built (rumqttc's own reconnect silently drops
+//! pending messages and shifts the publish/ack mapping), after a back-off with jitter. What was under way is lost by
+//! design: only a receipt counts as delivered, so whoever publishes must be ready to publish again.
+//!
+//! Nothing here blocks the connection for its consumer: the notice queue is longer than the number of unacknowledged
+//! messages that the broker may have under way, so a slow consumer shows as back-pressure at the broker.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Filter, LastWill, Packet, Publish, PublishProperties, SubscribeReasonCode};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use tokio::sync::mpsc;
+
+use crate::mqtt::record::MAX_MESSAGE_BYTES;
+use crate::shutdown::Shutdown;
+
+/// How to reach the broker and what to ask of it.
+#[derive(Clone)]
+pub struct Settings {
+    pub host: String,
+    pub port: u16,
+    pub client_id: String,
+    /// User and password; never logged.
+    pub credentials: Option<(String, String)>,
+    /// At most so many unacknowledged messages each way.
+    pub inflight: u16,
+    /// Topic and payload that the broker publishes (retained) when we vanish.
+    pub will: Option<(String, Vec<u8>)>,
+    /// Topic filters, subscribed with QoS 1 after each connect.
+    pub subscriptions: Vec<String>,
+    pub acknowledge: Acknowledge,
+    pub keep_alive: Duration,
+}
+
+/// When a received message is acknowledged to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// On arrival.
+    OnArrival,
+    /// When its [`Ticket`] is punched: flow control by what is committed.
+    ByTicket,
+}
+
+/// What the connection tells its owner.
+pub enum Notice {
+    /// Connected and subscribed; publish through this from now on.
+    Connected(Outbox),
+    /// Lost or refused, with the reason; the next attempt follows by itself.
+    Lost(String),
+    /// A message.
+    Message(Box<Message>),
+}
+
+/// A received message.
+pub struct Message {
+    pub topic: Bytes,
+    pub payload: Bytes,
+    pub user_properties: Vec<(String, String)>,
+    pub ticket: Ticket,
+}
+
+/// Acknowledges one message on the connection that it came by. On a later connection it does nothing, as it should:
+/// the broker has sent the message again there.
+pub struct Ticket(Option<(AsyncClient, Publish)>);
+
+impl Ticket {
+    /// Tells the broker that the message is dealt with.
+    pub async fn punch(self) {
+        if let Some((client, publish)) = self.0 {
+            // A closed connection needs no acknowledgement.
+            let _closed = client.ack(&publish).await;
+        }
+    }
+}
+
+/// Publishes on one connection. After a loss every call fails until a new `Outbox` arrives.
+#[derive(Clone)]
+pub struct Outbox(AsyncClient);
+
+/// The connection behind an [`Outbox`] is gone; nothing is known about what was under way.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker connection is gone; publish again after the next connect")]
+pub struct Gone;
+
+/// How hard the broker tries, and whether it keeps the message for later subscribers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    AtMostOnce,
+    AtLeastOnce,
+    AtLeastOnceRetained,
+}
+
+impl Outbox {
+    /// Queues one message.
+    ///
+    /// # Errors
+    /// [`Gone`] when the connection was lost.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        delivery: Delivery,
+        payload: impl Into<Bytes>,
+        user_properties: Vec<(String, String)>,
+    ) -> Result<(), Gone> {
+        let (qos, retain) = match delivery {
+            Delivery::AtMostOnce => (QoS::AtMostOnce, false),
+            Delivery::AtLeastOnce => (QoS::AtLeastOnce, false),
+            Delivery::AtLeastOnceRetained => (QoS::AtLeastOnce, true),
+        };
+        let properties = PublishProperties { user_properties, ..PublishProperties::default() };
+        let queued = self.0.publish_with_properties(topic, qos, retain, payload.into(), properties).await;
+        queued.map_err(|_closed| Gone)
+    }
+}
+
+/// Starts the connection; it ends with `shutdown` or when the returned receiver is dropped.
+pub fn connect(settings: Settings, shutdown: Shutdown) -> mpsc::Receiver<Notice> {
+    let (notices, receiver) = mpsc::channel(usize::from(settings.inflight) + 64);
+    tokio::spawn(supervise(settings, notices, shutdown));
+    receiver
+}
+
+/// Host and port of `mqtt://host[:port]`.
+pub fn parse_url(url: &str) -> Option<(String, u16)> {
+    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        Some(_) | None => (rest, 1883),
+    };
+    let valid = !host.is_empty() && !host.contains(['/', '@', ' ']);
+    valid.then(|| (host.to_owned(), port))
+}
+
+async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: Shutdown) {
+    let mut failures = 0_u32;
+    loop {
+        let (client, mut events) = open(&settings);
+        let (reason, connected) = tokio::select! {
+            ended = drive(&settings, &client, &mut events, &notices) => ended,
+            () = shutdown.cancelled() => {
+                leave(&client, &mut events).await;
+                return;
+            }
+        };
+        failures = if connected { 0 } else { failures + 1 };
+        if notices.send(Notice::Lost(reason)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(back_off(failures)) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// 0.1 s doubling to 5 s, each times 0.5 to 1.5, so that a thousand gateways do not knock at once.
+fn back_off(failures: u32) -> Duration {
+    let base = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
+    base.mul_f64(0.5 + fastrand::f64())
+}
+
+fn open(settings: &Settings) -> (AsyncClient, EventLoop) {
+    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+    options.set_keep_alive(settings.keep_alive);
+    options.set_clean_start(true);
+    options.set_manual_acks(settings.acknowledge == Acknowledge::ByTicket);
+    options.set_receive_maximum(Some(settings.inflight));
+    options.set_max_packet_size(u32::try_from(MAX_MESSAGE_BYTES + 64 * 1024).ok());
+    options.set_outgoing_inflight_upper_limit(settings.inflight);
+    options.set_connection_timeout(5);
+    let mut network = options.network_options();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    if let Some((user, password)) = &settings.credentials {
+        options.set_credentials(user, password);
+    }
+    if let Some((topic, payload)) = &settings.will {
+        options.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
+    }
+    AsyncClient::new(options, usize::from(settings.inflight) * 2 + 64)
+}
+
+/// Runs one connection to its end; says why it ended and whether it had been up.
+async fn drive(
+    settings: &Settings,
+    client: &AsyncClient,
+    events: &mut EventLoop,
+    notices: &mpsc::Sender<Notice>,
+) -> (String, bool) {
+    let mut connected = false;
+    loop {
+        let event = match events.poll().await {
+            Ok(Event::Incoming(packet)) => packet,
+            Ok(Event::Outgoing(_)) => continue,
+            Err(error) => return (explain(settings, &error), connected),
+        };
+        let notice = if let Packet::Publish(publish) = event {
+            Some(Notice::Message(Box::new(message(settings, client, publish))))
+        } else if let Packet::ConnAck(_) = event {
+            connected = true;
+            match subscribe(settings, client).await {
+                Ok(notice) => notice,
+                Err(Gone) => return ("the client closed while subscribing".to_owned(), connected),
+            }
+        } else if let Packet::SubAck(answer) = event {
+            let refused =
+                answer.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+            if let Some(code) = refused {
+                return (
+                    format!(
+                        "the broker refused a subscription ({code:?}); allow it in the broker's access list"
+                    ),
+                    false,
+                );
+            }
+            Some(Notice::Connected(Outbox(client.clone())))
+        } else if let Packet::Disconnect(goodbye) = event {
+            return (format!("the broker said goodbye: {:?}", goodbye.reason_code), connected);
+        } else {
+            None
+        };
+        let Some(notice) = notice else { continue };
+        if notices.send(notice).await.is_err() {
+            return ("its owner is gone".to_owned(), connected);
+        }
+    }
+}
+
+/// Asks for the subscriptions; without any, the connection is ready at once.
+async fn subscribe(settings: &Settings, client: &AsyncClient) -> Result<Option<Notice>, Gone> {
+    if settings.subscriptions.is_empty() {
+        return Ok(Some(Notice::Connected(Outbox(client.clone()))));
+    }
+    let filters: Vec<Filter> =
+        settings.subscriptions.iter().map(|topic| Filter::new(topic.clone(), QoS::AtLeastOnce)).collect();
+    client.subscribe_many(filters).await.map(|()| None).map_err(|_closed| Gone)
+}
+
+fn message(settings: &Settings, client: &AsyncClient, mut publish: Publish) -> Message {
+    let payload = std::mem::take(&mut publish.payload);
+    let user_properties =
+        publish.properties.take().map(|properties| properties.user_properties).unwrap_or_default();
+    let topic = publish.topic.clone();
+    let ticket = match settings.acknowledge {
+        Acknowledge::ByTicket => Ticket(Some((client.clone(), publish))),
+        Acknowledge::OnArrival => Ticket(None),
+    };
+    Message { topic, payload, user_properties, ticket }
+}
+
+fn explain(settings: &Settings, error: &ConnectionError) -> String {
+    let at = format!("{}:{}", settings.host, settings.port);
+    if let ConnectionError::Io(error) = error {
+        format!("no broker at {at}: {error}; start it or correct mqtt.url")
+    } else if let ConnectionError::ConnectionRefused(code) = error {
+        format!(
+            "the broker at {at} refused us ({code:?}); check mqtt.user, mqtt.password and the broker's access list"
+        )
+    } else {
+        format!("the broker connection to {at} broke: {error}")
+    }
+}
+
+/// Says goodbye so that the broker does not publish the last will; one second at most.
+async fn leave(client: &AsyncClient, events: &mut EventLoop) {
+    if client.disconnect().await.is_err() {
+        return;
+    }
+    let drained = async {
+        while let Ok(event) = events.poll().await {
+            if matches!(event, Event::Outgoing(rumqttc::Outgoing::Disconnect)) {
+                break;
+            }
+        }
+    };
+    // A broker that does not take the goodbye in time will notice our absence by itself.
+    let _late = tokio::time::timeout(Duration::from_secs(1), drained).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_or_refused() {
+        assert_eq!(parse_url("mqtt://127.0.0.1:1884"), Some(("127.0.0.1".to_owned(), 1884)));
+        assert_eq!(parse_url("mqtt://broker.example"), Some(("broker.example".to_owned(), 1883)));
+        assert_eq!(parse_url("tcp://x:1"), None);
+        assert_eq!(parse_url("mqtt://:1883"), None);
+        assert_eq!(parse_url("mqtt://host:99999"), None);
+    }
+
+    #[test]
+    fn back_off_grows_and_is_bounded() {
+        assert!(back_off(0) < Duration::from_millis(151));
+        assert!(back_off(60) <= Duration::from_millis(7500));
+    }
+}

@@ -1,0 +1,12 @@
+//! The contract between gateway and centre, and nothing else. docs/protocol.md tells it in prose.
+
+/// One supervised MQTT v5 connection.
+pub mod connection;
+/// What the centre has committed, and what a gateway may therefore delete.
+pub mod receipt;
+/// One record: its canonical bytes, its hash, its place in the chain.
+pub mod record;
+/// What a gateway and the centre say of themselves.
+pub mod status;
+/// Names of topics, and who may use which.
+pub mod topic;

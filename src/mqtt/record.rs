@@ -1,0 +1,383 @@
+//! One record, version 1: one line of canonical JSON, made once by a gateway and never changed.
+//!
+//! A record's bytes are by definition the canonical encoding of its content: this field order, no spaces, channels and
+//! details sorted by name, times in UTC with three decimals, numbers in their shortest form that reads back to the same
+//! double. So the centre can check that what arrived is canonical, store only the content, and rebuild the exact bytes
+//! whenever somebody asks for the evidence.
+//!
+//! ```json
+//! {"v":1,"kind":"scan","gateway":"gw-jz-017","epoch":"0192f0c1b2c37d2e8a4b5c6d7e8f9a0b","seq":4711,"prev":"9f2c…","cfg":"51ab…",
+//!  "outlet":"jz-cement-01","at":"2026-11-21T04:00:06.000Z","readings":{"a19001":[9.8,"N"],"a34013":[null,"B"]}}
+//! {"v":1,"kind":"event",…,"seq":4712,"prev":"…","cfg":"…","at":"2026-11-21T04:00:07.120Z","event":"start","detail":{"version":"0.1.0"}}
+//! ```
+//! (broken here for reading; on the wire each is one line). `prev` is the SHA-256 of the previous record's bytes without
+//! line end, zeros for the first of a chain; `cfg` is the SHA-256 of the configuration that the record was made under.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::domain::flag::Flag;
+use crate::domain::plant::ChannelCode;
+use crate::domain::scan::{Reading, Scan};
+
+/// The only version there is.
+pub const VERSION: u32 = 1;
+/// The broker refuses larger messages; so do we.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// No outlet has more channels than this.
+pub const MAX_CHANNELS: usize = 256;
+
+/// A SHA-256 hash, 64 lower-case hexadecimal digits on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What the first record of a chain names as its predecessor.
+    pub const ZERO: Hash = Hash([0; 32]);
+
+    /// The hash of a record's bytes (without line end), or of a configuration's.
+    pub fn of(bytes: &[u8]) -> Hash {
+        Hash(Sha256::digest(bytes).into())
+    }
+
+    /// From 64 lower-case hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Hash> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        text.bytes().all(|byte| !byte.is_ascii_uppercase()).then_some(Hash(bytes))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names one spool file of one gateway for ever: a version-7 UUID as 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub uuid::Uuid);
+
+impl Epoch {
+    /// A new one, ordered by time.
+    pub fn new() -> Epoch {
+        Epoch(uuid::Uuid::now_v7())
+    }
+
+    /// From 32 lower-case hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Epoch> {
+        let valid = text.len() == 32
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
+        valid.then(|| uuid::Uuid::try_parse(text).ok().map(Epoch)).flatten()
+    }
+}
+
+impl Default for Epoch {
+    fn default() -> Epoch {
+        Epoch::new()
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.simple())
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a record tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    Scan(Scan),
+    Event(Event),
+}
+
+/// Something that happened at the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// UTC, whole milliseconds.
+    pub at: Timestamp,
+    /// `[a-z-]{1,40}`, see [`event`].
+    pub event: String,
+    /// Sorted by name; values are text for people and programs alike.
+    pub detail: BTreeMap<String, String>,
+}
+
+/// Names of events.
+pub mod event {
+    pub const START: &str = "start";
+    pub const STOP: &str = "stop";
+    pub const CONFIGURATION: &str = "configuration";
+    pub const CLOCK_STEP: &str = "clock-step";
+    pub const LOST_RANGE: &str = "lost-range";
+    pub const SPOOL_ALARM: &str = "spool-alarm";
+    pub const THINNING: &str = "thinning";
+}
+
+/// One record with its place in the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub gateway: String,
+    pub epoch: Epoch,
+    pub seq: u64,
+    pub prev: Hash,
+    pub cfg: Hash,
+    pub body: Body,
+}
+
+/// Why bytes are not a record that we may store. The text names rule, found value and remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Defect {
+    #[error("not a record: {0}")]
+    Unreadable(String),
+    #[error("record version {0} is not known here (known: 1); update the centre, then retry from quarantine")]
+    Version(u64),
+    #[error(
+        "record kind {0:?} is not known here (known: scan, event); update the centre, then retry from quarantine"
+    )]
+    Kind(String),
+    #[error("{field}: {found:?} is not allowed; {allowed}")]
+    Field { field: &'static str, found: String, allowed: &'static str },
+    #[error("not in canonical form: its own content encodes to other bytes (first difference at byte {at})")]
+    NotCanonical { at: usize },
+}
+
+impl Record {
+    /// The one and only byte form of this record, without line end.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        let kind = match self.body {
+            Body::Scan(_) => "scan",
+            Body::Event(_) => "event",
+        };
+        // Writing into a Vec cannot fail, and neither can encoding plain text or finite numbers as JSON.
+        let _infallible = self.write_head(&mut out, kind);
+        let _infallible = match &self.body {
+            Body::Scan(scan) => write_scan(&mut out, scan),
+            Body::Event(event) => write_event(&mut out, event),
+        };
+        out
+    }
+
+    fn write_head(&self, out: &mut Vec<u8>, kind: &str) -> std::io::Result<()> {
+        write!(
+            out,
+            r#"{{"v":{VERSION},"kind":"{kind}","gateway":"{}","epoch":"{}","#,
+            self.gateway, self.epoch
+        )?;
+        write!(out, r#""seq":{},"prev":"{}","cfg":"{}","#, self.seq, self.prev, self.cfg)
+    }
+
+    /// Reads one line (without line end) and makes sure that its bytes are the canonical ones.
+    ///
+    /// # Errors
+    /// A [`Defect`] that says what is wrong; the bytes then belong into quarantine, whole.
+    pub fn decode(line: &[u8]) -> Result<Record, Defect> {
+        let record = written(line)?;
+        let canonical = record.encode();
+        if canonical == line {
+            return Ok(record);
+        }
+        let at = canonical.iter().zip(line).take_while(|(a, b)| a == b).count();
+        Err(Defect::NotCanonical { at })
+    }
+
+    /// The time that the record is about.
+    pub fn at(&self) -> Timestamp {
+        match &self.body {
+            Body::Scan(scan) => scan.at,
+            Body::Event(event) => event.at,
+        }
+    }
+}
+
+fn write_scan(out: &mut Vec<u8>, scan: &Scan) -> std::io::Result<()> {
+    out.extend_from_slice(br#""outlet":"#);
+    serde_json::to_writer(&mut *out, &scan.outlet)?;
+    write!(out, r#","at":"{}","readings":{{"#, time_text(scan.at))?;
+    for (index, (channel, reading)) in scan.readings.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write!(out, r#""{channel}":["#)?;
+        match reading.value {
+            Some(value) if value.is_finite() => serde_json::to_writer(&mut *out, &value)?,
+            Some(_) | None => out.extend_from_slice(b"null"),
+        }
+        write!(out, r#","{}"]"#, reading.flag.letter())?;
+    }
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+fn write_event(out: &mut Vec<u8>, event: &Event) -> std::io::Result<()> {
+    write!(out, r#""at":"{}","event":"{}","detail":"#, time_text(event.at), event.event)?;
+    serde_json::to_writer(&mut *out, &event.detail)?;
+    out.push(b'}');
+    Ok(())
+}
+
+/// UTC with exactly three decimals: `2026-11-21T04:00:06.000Z`.
+pub fn time_text(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// A record as it was written: everything readable, nothing checked.
+#[derive(Deserialize)]
+struct Written<'a> {
+    v: u64,
+    kind: &'a str,
+    gateway: &'a str,
+    epoch: &'a str,
+    seq: u64,
+    prev: &'a str,
+    cfg: &'a str,
+    #[serde(borrow, default)]
+    outlet: Option<std::borrow::Cow<'a, str>>,
+    at: &'a str,
+    #[serde(borrow, default)]
+    readings: Option<Readings<'a>>,
+    #[serde(borrow, default)]
+    event: Option<&'a str>,
+    #[serde(default)]
+    detail: Option<BTreeMap<String, String>>,
+}
+
+/// The readings in the order in which they were written.
+struct Readings<'a>(Vec<(&'a str, Option<f64>, char)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Readings<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> serde::de::Visitor<'de> for InOrder {
+            type Value = Vec<(&'de str, Option<f64>, char)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of channel -> [value or null, flag]")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut readings = Vec::with_capacity(16);
+                while let Some((channel, (value, flag))) = map.next_entry::<&str, (Option<f64>, char)>()? {
+                    if readings.len() == MAX_CHANNELS {
+                        return Err(serde::de::Error::custom("more than 256 channels"));
+                    }
+                    readings.push((channel, value, flag));
+                }
+                Ok(readings)
+            }
+        }
+        deserializer.deserialize_map(InOrder).map(Readings)
+    }
+}
+
+fn written(line: &[u8]) -> Result<Record, Defect> {
+    let raw: Written<'_> = serde_json::from_slice(line).map_err(|error| of_unreadable(line, &error))?;
+    if raw.v != u64::from(VERSION) {
+        return Err(Defect::Version(raw.v));
+    }
+    if !crate::mqtt::topic::is_gateway_name(raw.gateway) {
+        return Err(field(
+            "gateway",
+            raw.gateway,
+            "a name is 1 to 64 of a-z, 0-9 and '-', and not \"central\"",
+        ));
+    }
+    let epoch = Epoch::from_hex(raw.epoch)
+        .ok_or_else(|| field("epoch", raw.epoch, "an epoch is 32 lower-case hexadecimal digits"))?;
+    if i64::try_from(raw.seq).is_err() {
+        return Err(field("seq", &raw.seq.to_string(), "a sequence number is below 2^63"));
+    }
+    let prev = Hash::from_hex(raw.prev).ok_or_else(|| field("prev", raw.prev, HASH_RULE))?;
+    let cfg = Hash::from_hex(raw.cfg).ok_or_else(|| field("cfg", raw.cfg, HASH_RULE))?;
+    let at = raw.at.parse::<Timestamp>().ok().filter(|at| time_text(*at) == raw.at);
+    let at = at.ok_or_else(|| {
+        field("at", raw.at, "a time is UTC with three decimals, as 2026-11-21T04:00:06.000Z")
+    })?;
+    let body = match raw.kind {
+        "scan" => Body::Scan(scan_of(raw.outlet, at, raw.readings)?),
+        "event" => Body::Event(event_of(raw.event, at, raw.detail)?),
+        other => return Err(Defect::Kind(other.to_owned())),
+    };
+    Ok(Record { gateway: raw.gateway.to_owned(), epoch, seq: raw.seq, prev, cfg, body })
+}
+
+const HASH_RULE: &str = "a hash is 64 lower-case hexadecimal digits";
+
+/// A record of another version or kind need not have our fields; it is then named by that, not by what it lacks.
+fn of_unreadable(line: &[u8], error: &serde_json::Error) -> Defect {
+    #[derive(Deserialize)]
+    struct Head {
+        v: u64,
+        kind: String,
+    }
+    match serde_json::from_slice::<Head>(line) {
+        Ok(head) if head.v != u64::from(VERSION) => Defect::Version(head.v),
+        Ok(head) if head.kind != "scan" && head.kind != "event" => Defect::Kind(head.kind),
+        Ok(_) | Err(_) => Defect::Unreadable(error.to_string()),
+    }
+}
+
+fn field(field: &'static str, found: &str, allowed: &'static str) -> Defect {
+    Defect::Field { field, found: found.chars().take(80).collect(), allowed }
+}
+
+fn scan_of(
+    outlet: Option<std::borrow::Cow<'_, str>>,
+    at: Timestamp,
+    readings: Option<Readings<'_>>,
+) -> Result<Scan, Defect> {
+    let outlet = outlet.ok_or_else(|| Defect::Unreadable("a scan needs the field `outlet`".to_owned()))?;
+    let written =
+        readings.ok_or_else(|| Defect::Unreadable("a scan needs the field `readings`".to_owned()))?;
+    let mut readings: Vec<(ChannelCode, Reading)> = Vec::with_capacity(written.0.len());
+    for (code, value, letter) in written.0 {
+        let channel = ChannelCode::new(code).ok_or_else(|| {
+            field("readings", code, "a channel is a factor code with an optional suffix, as a21026-2")
+        })?;
+        let flag = Flag::from_letter(letter).filter(|flag| *flag != Flag::Absent);
+        let flag =
+            flag.ok_or_else(|| field("readings", &letter.to_string(), "a flag is one of N F M S D C T B"))?;
+        if value.is_none() && flag == Flag::Normal {
+            return Err(field("readings", code, "a reading without a value has a flag other than N"));
+        }
+        if readings.last().is_some_and(|(last, _)| *last >= channel) {
+            return Err(field("readings", code, "channels are sorted by code, each once"));
+        }
+        readings.push((channel, Reading { value, flag }));
+    }
+    if readings.is_empty() {
+        return Err(field("readings", "{}", "a scan has at least one channel"));
+    }
+    Ok(Scan { outlet: outlet.into_owned(), at, readings })
+}
+
+fn event_of(
+    name: Option<&str>,
+    at: Timestamp,
+    detail: Option<BTreeMap<String, String>>,
+) -> Result<Event, Defect> {
+    let name = name.ok_or_else(|| Defect::Unreadable("an event needs the field `event`".to_owned()))?;
+    if !(1..=40).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    {
+        return Err(field("event", name, "an event's name is 1 to 40 of a-z and '-'"));
+    }
+    Ok(Event { at, event: name.to_owned(), detail: detail.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests;

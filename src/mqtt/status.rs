@@ -1,0 +1,57 @@
+//! What a gateway and the centre say of themselves: retained JSON, with a last will.
+
+use serde::{Deserialize, Serialize};
+
+/// `cems/v1/{gateway}/status`, retained; every 60 s, at each change, and as last will.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    pub v: u32,
+    pub gateway: String,
+    pub online: bool,
+    /// Software version.
+    #[serde(default)]
+    pub version: String,
+    /// Hash of the configuration in force.
+    #[serde(default)]
+    pub cfg: String,
+    /// Records in the spool.
+    #[serde(default)]
+    pub spool_records: u64,
+    /// At the present rate, until the spool is full; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool_hours_left: Option<f64>,
+    /// Time of the oldest record without a receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_unreceipted: Option<String>,
+    /// The gateway's clock when it said this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+impl GatewayStatus {
+    /// The last will: what the broker says for a gateway that vanished.
+    pub fn offline(gateway: &str) -> GatewayStatus {
+        GatewayStatus {
+            v: 1,
+            gateway: gateway.to_owned(),
+            online: false,
+            version: String::new(),
+            cfg: String::new(),
+            spool_records: 0,
+            spool_hours_left: None,
+            oldest_unreceipted: None,
+            at: None,
+        }
+    }
+}
+
+/// `cems/v1/central/status`: each start has an id of its own; a gateway that sees a new one sends what is not receipted
+/// again at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CentralStatus {
+    pub v: u32,
+    pub online: bool,
+    /// New for each start of a centre.
+    pub start: String,
+    pub version: String,
+}

@@ -1,0 +1,97 @@
+//! Logging, metrics and readiness: what the program says about itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+
+use crate::clock;
+
+/// Where log lines go and how they look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people at a terminal.
+    Text,
+    /// One JSON object a line, for log collectors.
+    Json,
+}
+
+/// Starts logging to standard error. The level comes from `CEMS_LOG` (default `info`). A second call does nothing.
+pub fn start_logging(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("CEMS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,rumqttc=warn,tokio_postgres=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error means that logging runs already, which is what was asked for.
+    let _already_running = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// One part that must work before the whole is ready.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Part {
+    pub ready: bool,
+    /// What is wrong and what to do about it; "ok" when ready.
+    pub detail: String,
+    /// Since when it is so.
+    pub since: Timestamp,
+}
+
+/// Which parts work. Cloned freely; all clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Part>>>);
+
+impl Readiness {
+    /// Notes the state of one part; the first note of a part makes it a part of the whole.
+    pub fn set(&self, part: &'static str, ready: bool, detail: &str) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match parts.get(part) {
+            Some(known) if known.ready == ready => known.since,
+            Some(_) | None => clock::now(),
+        };
+        parts.insert(part, Part { ready, detail: detail.to_owned(), since });
+    }
+
+    /// All parts with their state.
+    pub fn parts(&self) -> BTreeMap<&'static str, Part> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True when there is at least one part and all are ready.
+    pub fn all_ready(&self) -> bool {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !parts.is_empty() && parts.values().all(|part| part.ready)
+    }
+}
+
+/// The registry behind `/metrics`. Every role registers its own figures in it once, at start.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Mutex<Registry>>);
+
+impl Metrics {
+    /// Hands the registry to `register`.
+    pub fn register(&self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The text that Prometheus reads.
+    ///
+    /// # Errors
+    /// Only when formatting into memory fails.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+/// What every role gets to report with.
+#[derive(Debug, Clone, Default)]
+pub struct Reporting {
+    pub readiness: Readiness,
+    pub metrics: Metrics,
+}

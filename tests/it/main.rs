@@ -1,0 +1,2 @@
+//! Integration tests on real parts.
+fn main() {}
