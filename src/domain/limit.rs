@@ -27,6 +27,8 @@ pub struct Rule {
     pub period: AveragingPeriod,
     pub reference: Reference,
     pub comparison: Comparison,
+    /// A single scan above this share of the limit is an early warning.
+    pub early_warning_ratio: f64,
 }
 
 impl Rule {

@@ -188,6 +188,7 @@ pub struct ChannelSettings {
     pub unit: Unit,
     pub moisture_basis: MoistureBasis,
     pub state_basis: StateBasis,
+    pub expression: Expression,
     /// Lower and upper end of the measuring range, in the unit.
     pub range: (f64, f64),
     /// Time between scans that carry this channel, milliseconds; for a slow channel its cycle.
@@ -260,6 +261,15 @@ pub enum MoistureBasis {
 pub enum StateBasis {
     Standard,
     Actual,
+}
+
+/// As what a mass concentration is expressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expression {
+    /// As the factor's name says (NOx as NO2, NMHC as C).
+    AsNamed,
+    /// An NOx channel whose analyser reports NO; its value is multiplied by M(NO2)/M(NO).
+    AsNo,
 }
 
 #[cfg(test)]

@@ -1,0 +1,175 @@
+//! Worked minutes and hours, and the laws of averaging.
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::evaluation::tests::{kiln, readings};
+use crate::domain::regime::HJ75_2017;
+
+const START: i64 = 1_795_233_600;
+
+fn window(period: AveragingPeriod) -> Window {
+    Window::containing(period, Timestamp::from_second(START).unwrap(), &TimeZone::UTC)
+}
+
+fn scan(second: i64, so2: f64, oxygen: f64) -> StoredScan {
+    StoredScan { at: Timestamp::from_second(START + second).unwrap(), readings: readings(so2, oxygen) }
+}
+
+fn minute_of(scans: &[StoredScan]) -> Vec<ChannelAverage> {
+    average_scans(window(AveragingPeriod::Minute), &kiln(), scans, &HJ75_2017)
+}
+
+#[test]
+fn a_full_minute() {
+    let scans: Vec<StoredScan> =
+        (0..30).map(|i| scan(i * 2, if i % 2 == 0 { 59.0 } else { 61.0 }, 13.5)).collect();
+    let so2 = minute_of(&scans)[0];
+    assert_eq!((so2.measured, so2.dry, so2.corrected), (Some(60.0), Some(60.0), Some(88.0)));
+    assert_eq!((so2.min, so2.max, so2.n_valid, so2.n_expected), (Some(59.0), Some(61.0), 30, 30));
+    assert_eq!((so2.status, so2.flag, so2.valid), (Status::Normal, Flag::Normal, true));
+    // 60 mg/m3 x 201,281.28 m3/h / 60
+    assert_eq!(so2.mass_mg, Some(201_281));
+}
+
+#[test]
+fn twelve_scans_make_a_minute_eleven_do_not() {
+    let scans: Vec<StoredScan> = (0..12).map(|i| scan(i * 2, 60.0, 13.5)).collect();
+    let so2 = minute_of(&scans)[0];
+    // 12 of 30 is statistically valid (eq. 23) although the transport flag says otherwise (C.16): two different questions.
+    assert_eq!((so2.valid, so2.status, so2.flag), (true, Status::Normal, Flag::Fault));
+    let so2 = minute_of(&scans[..11])[0];
+    assert_eq!((so2.valid, so2.status, so2.measured), (false, Status::NoData, Some(60.0)));
+    assert_eq!(so2.mass_mg, None);
+}
+
+#[test]
+fn a_minute_without_scans_is_a_minute_without_data() {
+    let so2 = minute_of(&[])[0];
+    assert_eq!((so2.measured, so2.n_valid, so2.n_expected, so2.status), (None, 0, 30, Status::NoData));
+}
+
+#[test]
+fn conversion_of_means_is_not_mean_of_conversions() {
+    // Two half-hours at 50 mg/m3 with oxygen 6 and 16, reference 6: 75 and 100.
+    let mut outlet = kiln();
+    let mut settings = outlet.settings.latest().unwrap().clone();
+    settings.reference_oxygen_percent = Some(6.0);
+    outlet.settings = crate::domain::history::History::always(settings);
+    let hour = window(AveragingPeriod::Hour);
+    for (order, expected) in [(ConversionOrder::OfMeans, 75.0), (ConversionOrder::MeanOfConversions, 100.0)] {
+        let regime = Regime { conversion: order, ..HJ75_2017 };
+        let minutes: BTreeMap<Timestamp, Vec<ChannelAverage>> = (0..60_i64)
+            .map(|minute| {
+                let oxygen = if minute < 30 { 6.0 } else { 16.0 };
+                let scans: Vec<StoredScan> =
+                    (0..30).map(|i| scan(minute * 60 + i * 2, 50.0, oxygen)).collect();
+                let start = Timestamp::from_second(START + minute * 60).unwrap();
+                let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
+                (start, average_scans(window, &outlet, &scans, &regime))
+            })
+            .collect();
+        let so2 = average_windows(hour, &outlet, &minutes, (&regime, 60))[0];
+        assert_eq!((so2.corrected, so2.valid, so2.n_valid), (Some(expected), true, 60), "{order:?}");
+    }
+}
+
+fn minute_average(status: Status, valid: bool) -> Vec<ChannelAverage> {
+    let scans: Vec<StoredScan> = (0..30).map(|i| scan(i * 2, 60.0, 13.5)).collect();
+    let mut averages = minute_of(&scans);
+    for average in &mut averages {
+        (average.status, average.valid) = (status, valid);
+        average.flag = if valid { Flag::Normal } else { Flag::Fault };
+        average.mass_mg = average.mass_mg.filter(|_| valid);
+    }
+    averages
+}
+
+fn hour_of(parts: &[(usize, Status)]) -> ChannelAverage {
+    let mut minutes = BTreeMap::new();
+    let mut at = START;
+    for (count, status) in parts {
+        for _ in 0..*count {
+            minutes.insert(
+                Timestamp::from_second(at).unwrap(),
+                minute_average(*status, *status == Status::Normal),
+            );
+            at += 60;
+        }
+    }
+    average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, (&HJ75_2017, 60))[0]
+}
+
+#[test]
+fn the_status_of_an_hour_follows_the_table() {
+    assert_eq!(hour_of(&[(45, Status::Normal), (15, Status::Calibration)]).status, Status::Normal);
+    assert_eq!(hour_of(&[(44, Status::Normal), (16, Status::Calibration)]).status, Status::Calibration);
+    assert_eq!(hour_of(&[(15, Status::Normal), (45, Status::SourceStopped)]).status, Status::SourceStopped);
+    assert_eq!(
+        hour_of(&[(30, Status::Normal), (15, Status::Maintenance), (15, Status::Fault)]).status,
+        Status::Fault
+    );
+    assert_eq!(hour_of(&[(30, Status::Normal)]).status, Status::NoData);
+    assert_eq!(hour_of(&[]).status, Status::NoData);
+}
+
+#[test]
+fn a_partial_hour_keeps_the_mass_of_its_valid_minutes() {
+    let full = hour_of(&[(60, Status::Normal)]);
+    // 60 mg/m3 x 201,281.279779 m3/h
+    assert_eq!(full.mass_mg, Some(12_076_877));
+    let partial = hour_of(&[(30, Status::Normal), (30, Status::SourceStopped)]);
+    assert_eq!((partial.valid, partial.mass_mg), (false, Some(30 * 201_281)));
+}
+
+#[test]
+fn figures_are_snapped_to_twelve_digits() {
+    assert_eq!(snap(0.1 + 0.2), 0.3);
+    assert_eq!(snap(123_456.789_012_345_6), 123_456.789_012);
+    assert_eq!(snap(0.0), 0.0);
+}
+
+proptest! {
+    #[test]
+    fn order_repetition_and_strangers_do_not_matter(
+        values in proptest::collection::vec((0.0..400.0_f64, 0.0..20.9_f64), 1..30), seed in any::<u64>(),
+    ) {
+        let scans: Vec<StoredScan> =
+            values.iter().enumerate().map(|(i, (so2, oxygen))| scan(i64::try_from(i).unwrap() * 2, *so2, *oxygen)).collect();
+        let expected = minute_of(&scans);
+        let mut shuffled = scans.clone();
+        let mut state = seed;
+        for i in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            shuffled.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        shuffled.extend(scans.iter().cloned());
+        shuffled.push(scan(60, 999.0, 1.0));
+        prop_assert_eq!(minute_of(&shuffled), expected);
+    }
+
+    #[test]
+    fn the_mean_lies_between_minimum_and_maximum(values in proptest::collection::vec(0.0..400.0_f64, 1..30)) {
+        let scans: Vec<StoredScan> =
+            values.iter().enumerate().map(|(i, so2)| scan(i64::try_from(i).unwrap() * 2, *so2, 9.0)).collect();
+        let so2 = minute_of(&scans)[0];
+        let (min, mean, max) = (so2.min.unwrap(), so2.measured.unwrap(), so2.max.unwrap());
+        prop_assert!(min * (1.0 - 1e-11) <= mean && mean <= max * (1.0 + 1e-11));
+    }
+
+    #[test]
+    fn no_reading_makes_a_figure_that_is_no_number(
+        raw in proptest::collection::vec(proptest::collection::vec((proptest::num::f64::ANY, 0_usize..9), 7), 0..30),
+    ) {
+        let letters = ['N', 'N', 'C', 'M', 'D', 'T', 'B', 'S', 'F'];
+        let scans: Vec<StoredScan> = raw.iter().enumerate().map(|(i, scan)| StoredScan {
+            at: Timestamp::from_second(START + i64::try_from(i).unwrap() * 2).unwrap(),
+            readings: scan.iter().map(|(value, flag)| Reading { value: Some(*value), flag: Flag::from_letter(letters[*flag]).unwrap() }).collect(),
+        }).collect();
+        for average in minute_of(&scans) {
+            let figures = [average.measured, average.standard, average.dry, average.corrected, average.min, average.max];
+            prop_assert!(figures.into_iter().flatten().all(f64::is_finite));
+            prop_assert!(average.n_valid <= average.n_expected);
+        }
+    }
+}

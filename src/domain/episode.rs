@@ -1,0 +1,121 @@
+//! When something begins, goes on and ends. One state per (outlet, channel, rule, kind); only what is newer than the state
+//! moves it. Time comes in with the data; nothing here reads a clock.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The state of one thing that is watched.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct State {
+    /// Time of the newest scan or window seen.
+    pub last_at: Timestamp,
+    /// Set while an episode is open.
+    pub open: Option<Open>,
+}
+
+/// An open episode, as far as its next move needs it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Open {
+    pub id: i64,
+    pub opened_at: Timestamp,
+    /// Newest scan above the line, or start of the newest window above it.
+    pub last_above_at: Timestamp,
+    /// Highest value seen.
+    pub peak: f64,
+}
+
+/// What one more observation does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Move {
+    /// Older than the state, or nothing to tell.
+    Stay,
+    /// A new episode begins; a person is told.
+    Begin,
+    /// The open one goes on, with this peak.
+    Continue { peak: f64 },
+    /// The open one has ended.
+    End,
+}
+
+/// One observation: a scan or a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    pub at: Timestamp,
+    pub value: f64,
+    pub above: bool,
+}
+
+/// How long values must stay below before an episode ends, so that a value dancing around the line is one episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hysteresis(pub SignedDuration);
+
+/// Early warnings end after a minute below the line.
+pub const EARLY_WARNING: Hysteresis = Hysteresis(SignedDuration::from_secs(60));
+/// A window is judged as a whole: the first one below the limit ends the episode.
+pub const WINDOW: Hysteresis = Hysteresis(SignedDuration::ZERO);
+
+/// The next move, from the state so far and one observation.
+pub fn next(state: Option<&State>, observation: Observation, hysteresis: Hysteresis) -> Move {
+    if state.is_some_and(|state| observation.at <= state.last_at) {
+        return Move::Stay;
+    }
+    match state.and_then(|state| state.open) {
+        None if observation.above => Move::Begin,
+        Some(open) if observation.above => Move::Continue { peak: open.peak.max(observation.value) },
+        Some(open) if observation.at.duration_since(open.last_above_at) >= hysteresis.0 => Move::End,
+        None | Some(_) => Move::Stay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(observations: &[(i64, f64, bool)], hysteresis: Hysteresis) -> Vec<Move> {
+        let mut state: Option<State> = None;
+        let mut moves = Vec::new();
+        for (second, value, above) in observations {
+            let at = Timestamp::from_second(*second).unwrap();
+            let step = next(state.as_ref(), Observation { at, value: *value, above: *above }, hysteresis);
+            let open = state.and_then(|state| state.open);
+            let open = match step {
+                Move::Begin => Some(Open { id: 1, opened_at: at, last_above_at: at, peak: *value }),
+                Move::Continue { peak } => open.map(|open| Open { last_above_at: at, peak, ..open }),
+                Move::End => None,
+                Move::Stay => open,
+            };
+            let last_at = state.map_or(at, |state| state.last_at.max(at));
+            state = Some(State { last_at, open });
+            moves.push(step);
+        }
+        moves
+    }
+
+    #[test]
+    fn flapping_is_one_episode() {
+        let flapping: Vec<(i64, f64, bool)> = (0..600).map(|s| (s, 40.0, s % 2 == 0)).collect();
+        let moves = run(&flapping, EARLY_WARNING);
+        assert_eq!(moves.iter().filter(|step| **step == Move::Begin).count(), 1);
+        assert_eq!(moves.iter().filter(|step| **step == Move::End).count(), 0);
+    }
+
+    #[test]
+    fn it_ends_after_a_quiet_minute_and_may_begin_again() {
+        let moves = run(
+            &[(0, 40.0, true), (59, 30.0, false), (60, 30.0, false), (61, 30.0, false), (62, 50.0, true)],
+            EARLY_WARNING,
+        );
+        assert_eq!(moves, [Move::Begin, Move::Stay, Move::End, Move::Stay, Move::Begin]);
+    }
+
+    #[test]
+    fn what_is_not_newer_moves_nothing() {
+        let moves =
+            run(&[(10, 40.0, true), (5, 90.0, true), (10, 1.0, false), (11, 45.0, true)], EARLY_WARNING);
+        assert_eq!(moves, [Move::Begin, Move::Stay, Move::Stay, Move::Continue { peak: 45.0 }]);
+    }
+
+    #[test]
+    fn the_first_window_below_ends_it() {
+        assert_eq!(run(&[(0, 40.0, true), (3600, 30.0, false)], WINDOW), [Move::Begin, Move::End]);
+    }
+}
