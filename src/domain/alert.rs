@@ -16,6 +16,8 @@ pub enum AlertKind {
     SilentAnalyser,
     SilentOutlet,
     SilentGateway,
+    /// The centre has no connection to the broker: nothing can arrive at all.
+    LinkDown,
     /// Two different records claim the same place.
     Conflict,
     /// Records that could not be understood or accepted are kept whole, but not as readings.
@@ -25,13 +27,14 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 9] = [
+    pub const ALL: [AlertKind; 10] = [
         AlertKind::Exceedance,
         AlertKind::EarlyWarning,
         AlertKind::NotConvertible,
         AlertKind::SilentAnalyser,
         AlertKind::SilentOutlet,
         AlertKind::SilentGateway,
+        AlertKind::LinkDown,
         AlertKind::Conflict,
         AlertKind::Quarantine,
         AlertKind::LostRange,
@@ -46,6 +49,7 @@ impl AlertKind {
             AlertKind::SilentAnalyser => "silent-analyser",
             AlertKind::SilentOutlet => "silent-outlet",
             AlertKind::SilentGateway => "silent-gateway",
+            AlertKind::LinkDown => "link-down",
             AlertKind::Conflict => "conflict",
             AlertKind::Quarantine => "quarantine",
             AlertKind::LostRange => "lost-range",
@@ -77,6 +81,9 @@ impl AlertKind {
             }
             AlertKind::SilentGateway => {
                 "Nothing arrives from this gateway. Check its power and its network; its readings wait in its spool."
+            }
+            AlertKind::LinkDown => {
+                "The centre cannot reach the MQTT broker, so nothing arrives from any gateway. Check the broker and the network to it."
             }
             AlertKind::Conflict => {
                 "A second, different record claims a stored place. The first stands; both are kept. Treat as possible tampering."

@@ -1,0 +1,240 @@
+//! What a message is worth: records that may be stored, or bytes for quarantine with the reason. Pure: plant and time come
+//! in, nothing is looked up elsewhere.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::plant::{Outlet, Plant};
+use crate::domain::scan::{Reading, Scan};
+use crate::mqtt::receipt::property;
+use crate::mqtt::record::{Body, Event, Hash, Record};
+use crate::mqtt::topic::{Lane, is_gateway_name, parse};
+use crate::store::quarantine::Kept;
+
+/// How far a gateway's clock may be ahead of ours.
+pub const FUTURE: SignedDuration = SignedDuration::from_secs(60);
+/// How old a record may be: the retention of scans.
+pub const PAST: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// A message as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    pub topic: String,
+    pub payload: bytes::Bytes,
+    pub user_properties: Vec<(String, String)>,
+    pub received_at: Timestamp,
+}
+
+/// A record's place in its gateway's chain, for the receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub gateway: String,
+    /// 32 hexadecimal digits, or whatever the message's properties said.
+    pub epoch: String,
+    pub seq: u64,
+}
+
+/// A scan that may be stored.
+#[derive(Debug, Clone)]
+pub struct TakenScan {
+    pub outlet: Arc<Outlet>,
+    pub at: Timestamp,
+    /// By position of the outlet.
+    pub readings: Vec<Reading>,
+    pub record: Origin,
+}
+
+/// An event that may be stored.
+#[derive(Debug, Clone)]
+pub struct TakenEvent {
+    pub event: Event,
+    pub record: Origin,
+}
+
+/// Where a record came from, and its evidence.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub gateway_id: i32,
+    pub place: Place,
+    pub epoch: uuid::Uuid,
+    pub cfg: Hash,
+    pub prev: Hash,
+    pub hash: Hash,
+    pub received_at: Timestamp,
+    /// The record's bytes, in case it must go to quarantine after all.
+    pub line: bytes::Bytes,
+    pub topic: String,
+}
+
+impl Origin {
+    /// The record for quarantine, with a reason.
+    pub fn kept(&self, reason: String) -> Kept {
+        Kept {
+            received_at: self.received_at,
+            topic: self.topic.clone(),
+            gateway: self.place.gateway.clone(),
+            epoch: Some(self.place.epoch.clone()),
+            seqs: Some((self.place.seq, self.place.seq)),
+            reason,
+            payload: self.line.to_vec(),
+        }
+    }
+}
+
+/// What one line of a message turned out to be.
+#[derive(Debug, Clone)]
+pub enum Taken {
+    Scan(Box<TakenScan>),
+    Event(Box<TakenEvent>),
+    /// For quarantine; with the places to receipt as far as they are known.
+    Refused(Box<Kept>),
+}
+
+/// Takes a message apart. Every line becomes one [`Taken`]; a bad one stops no other.
+pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
+    let sender = match parse(&arrival.topic) {
+        Some((gateway, Lane::Live | Lane::Backfill)) => gateway,
+        Some(_) | None => {
+            return vec![refused(arrival, "", None, arrival.payload.clone(), "the topic carries no records".to_owned())];
+        }
+    };
+    let told = Told::of(arrival);
+    let mut taken = Vec::new();
+    let mut start = 0;
+    for (index, line) in arrival.payload.split(|byte| *byte == b'\n').enumerate() {
+        let bytes = arrival.payload.slice(start..start + line.len());
+        start += line.len() + 1;
+        // One line end after the last record is allowed.
+        if line.is_empty() && index > 0 && start > arrival.payload.len() {
+            continue;
+        }
+        match accept(arrival, sender, bytes.clone(), plant) {
+            Ok(one) => taken.push(one),
+            Err(reason) => taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason)),
+        }
+    }
+    taken
+}
+
+/// What the message's user properties say of its records.
+struct Told {
+    first: Option<u64>,
+    last: Option<u64>,
+}
+
+impl Told {
+    fn of(arrival: &Arrival) -> Told {
+        let number = |name: &str| {
+            let value = arrival.user_properties.iter().find(|(key, _)| key == name);
+            value.and_then(|(_, value)| value.parse().ok())
+        };
+        Told { first: number(property::FIRST), last: number(property::LAST) }
+    }
+
+    /// The sequence number of a line: messages carry contiguous ranges.
+    fn seq(&self, index: usize) -> Option<u64> {
+        let seq = self.first?.checked_add(u64::try_from(index).ok()?)?;
+        (seq <= self.last?).then_some(seq)
+    }
+}
+
+/// The sequence number of a line that is JSON but no acceptable record.
+fn seq_of(line: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Seq {
+        seq: u64,
+    }
+    serde_json::from_slice::<Seq>(line).ok().map(|found| found.seq)
+}
+
+fn epoch_of(arrival: &Arrival, line: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Epoch {
+        epoch: String,
+    }
+    let told = arrival.user_properties.iter().find(|(key, _)| key == property::EPOCH).map(|(_, value)| value.clone());
+    told.or_else(|| serde_json::from_slice::<Epoch>(line).ok().map(|found| found.epoch))
+        .filter(|epoch| epoch.len() <= 64)
+}
+
+fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: bytes::Bytes, reason: String) -> Taken {
+    Taken::Refused(Box::new(Kept {
+        received_at: arrival.received_at,
+        topic: arrival.topic.clone(),
+        gateway: gateway.to_owned(),
+        epoch: epoch_of(arrival, &line),
+        seqs: seq.map(|seq| (seq, seq)),
+        reason,
+        payload: line.to_vec(),
+    }))
+}
+
+fn accept(arrival: &Arrival, sender: &str, line: bytes::Bytes, plant: &Plant) -> Result<Taken, String> {
+    let record = Record::decode(&line).map_err(|defect| defect.to_string())?;
+    if record.gateway != sender || !is_gateway_name(sender) {
+        return Err(format!("the record says gateway {:?} but came under {sender:?}", record.gateway));
+    }
+    let gateway = plant.gateway(sender).ok_or_else(|| {
+        format!("gateway {sender:?} is not registered; add it to the plant, then retry from quarantine")
+    })?;
+    check_time(record.at(), arrival.received_at)?;
+    let origin = Origin {
+        gateway_id: gateway.id,
+        place: Place { gateway: record.gateway, epoch: record.epoch.to_string(), seq: record.seq },
+        epoch: record.epoch.0,
+        cfg: record.cfg,
+        prev: record.prev,
+        hash: Hash::of(&line),
+        received_at: arrival.received_at,
+        line,
+        topic: arrival.topic.clone(),
+    };
+    match record.body {
+        Body::Event(event) => Ok(Taken::Event(Box::new(TakenEvent { event, record: origin }))),
+        Body::Scan(scan) => {
+            let outlet = known_outlet(&scan, sender, plant)?;
+            let readings = by_position(&scan, &outlet)?;
+            Ok(Taken::Scan(Box::new(TakenScan { outlet, at: scan.at, readings, record: origin })))
+        }
+    }
+}
+
+fn check_time(at: Timestamp, now: Timestamp) -> Result<(), String> {
+    let age = now.duration_since(at);
+    if age < -FUTURE {
+        return Err(format!(
+            "the record's time {at} is more than {} s ahead of the centre's clock ({now}); set the gateway's clock",
+            FUTURE.as_secs()
+        ));
+    }
+    if age > PAST {
+        return Err(format!("the record's time {at} is older than the retention of 400 days (the centre's clock: {now})"));
+    }
+    Ok(())
+}
+
+fn known_outlet(scan: &Scan, sender: &str, plant: &Plant) -> Result<Arc<Outlet>, String> {
+    let outlet = plant.outlet(&scan.outlet).ok_or_else(|| {
+        format!("outlet {:?} is not registered; add it to the plant, then retry from quarantine", scan.outlet)
+    })?;
+    if !outlet.served_by(sender, scan.at) {
+        return Err(format!("gateway {sender:?} does not speak for outlet {:?} at {}", scan.outlet, scan.at));
+    }
+    Ok(Arc::clone(outlet))
+}
+
+fn by_position(scan: &Scan, outlet: &Outlet) -> Result<Vec<Reading>, String> {
+    let mut readings = vec![Reading::ABSENT; outlet.channels.len()];
+    for (code, reading) in &scan.readings {
+        let slot = outlet.position(*code).and_then(|position| readings.get_mut(position));
+        let slot = slot.ok_or_else(|| {
+            format!("channel {code} of outlet {:?} is not registered; add it to the plant, then retry from quarantine", scan.outlet)
+        })?;
+        *slot = *reading;
+    }
+    Ok(readings)
+}
+
+#[cfg(test)]
+mod tests;

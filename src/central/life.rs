@@ -1,0 +1,116 @@
+//! Signs of life, noted in memory by the writers and written down by the watch every few seconds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::domain::flag::Flag;
+use crate::domain::plant::Outlet;
+use crate::domain::scan::Reading;
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// By outlet and analyser; the empty analyser is the outlet itself.
+    outlets: HashMap<(i32, String), Timestamp>,
+    gateways: HashMap<String, (Timestamp, Option<String>)>,
+    /// Since when the broker is connected; `None` while it is not.
+    connected: Option<Timestamp>,
+    lost: Option<Timestamp>,
+}
+
+/// What was heard since it was last written down. Cloned freely; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Life(Arc<Mutex<Noted>>);
+
+/// What is to be written down.
+#[derive(Debug, Default)]
+pub struct Taken {
+    pub outlets: Vec<(i32, String, Timestamp)>,
+    pub gateways: Vec<(String, Timestamp, Option<String>)>,
+}
+
+impl Life {
+    fn with<T>(&self, act: impl FnOnce(&mut Noted) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A scan: every analyser with at least one answer was alive at its tick, and with it the outlet. A reading that says
+    /// "no answer" is no sign of life.
+    pub fn heard(&self, outlet: &Outlet, at: Timestamp, readings: &[Reading]) {
+        self.with(|noted| {
+            for (channel, reading) in outlet.channels.iter().zip(readings) {
+                if matches!(reading.flag, Flag::Communication | Flag::Absent) {
+                    continue;
+                }
+                let Some(settings) = channel.settings.at(at) else { continue };
+                for name in [&*settings.analyser, ""] {
+                    let last = noted.outlets.entry((outlet.id, name.to_owned())).or_insert(at);
+                    *last = at.max(*last);
+                }
+            }
+        });
+    }
+
+    /// A message of a gateway; its status as JSON when it said one.
+    pub fn heard_gateway(&self, name: &str, at: Timestamp, status: Option<String>) {
+        self.with(|noted| {
+            let entry = noted.gateways.entry(name.to_owned()).or_insert((at, None));
+            entry.0 = at.max(entry.0);
+            if status.is_some() {
+                entry.1 = status;
+            }
+        });
+    }
+
+    /// The broker connection was made (`true`) or lost.
+    pub fn connection(&self, up: Connection, at: Timestamp) {
+        self.with(|noted| match up {
+            Connection::Up => (noted.connected, noted.lost) = (Some(at), None),
+            Connection::Down => {
+                noted.lost = noted.lost.or(Some(at));
+                noted.connected = None;
+            }
+        });
+    }
+
+    /// Since when the broker is connected.
+    pub fn connected_since(&self) -> Option<Timestamp> {
+        self.with(|noted| noted.connected)
+    }
+
+    /// Since when the broker is away.
+    pub fn lost_since(&self) -> Option<Timestamp> {
+        self.with(|noted| noted.lost)
+    }
+
+    /// Takes what is to be written down.
+    pub fn take(&self) -> Taken {
+        self.with(|noted| Taken {
+            outlets: noted.outlets.drain().map(|((outlet, analyser), at)| (outlet, analyser, at)).collect(),
+            gateways: noted.gateways.drain().map(|(name, (at, status))| (name, at, status)).collect(),
+        })
+    }
+
+    /// Puts back what could not be written down; newer signs of life stay.
+    pub fn put_back(&self, taken: Taken) {
+        self.with(|noted| {
+            for (outlet, analyser, at) in taken.outlets {
+                let last = noted.outlets.entry((outlet, analyser)).or_insert(at);
+                *last = at.max(*last);
+            }
+            for (name, at, status) in taken.gateways {
+                let entry = noted.gateways.entry(name).or_insert((at, None));
+                entry.0 = at.max(entry.0);
+                entry.1 = entry.1.take().or(status);
+            }
+        });
+    }
+}
+
+/// Whether the broker can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    Up,
+    Down,
+}

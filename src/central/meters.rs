@@ -1,0 +1,103 @@
+//! The centre's figures for `/metrics`.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::telemetry::Metrics;
+
+/// Counters and gauges of one centre.
+#[derive(Debug, Clone)]
+pub struct Meters {
+    messages: Counter,
+    scans_stored: Counter,
+    scans_known: Counter,
+    quarantined: Counter,
+    windows: Counter,
+    revisions: Counter,
+    deliveries: Counter,
+    failed_deliveries: Counter,
+    backlog: Gauge,
+    batch_seconds: Histogram,
+    delivery_seconds: Histogram,
+}
+
+impl Meters {
+    /// Registers all of them.
+    pub fn new(metrics: &Metrics) -> Meters {
+        let buckets = || [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0].into_iter();
+        let meters = Meters {
+            messages: Counter::default(),
+            scans_stored: Counter::default(),
+            scans_known: Counter::default(),
+            quarantined: Counter::default(),
+            windows: Counter::default(),
+            revisions: Counter::default(),
+            deliveries: Counter::default(),
+            failed_deliveries: Counter::default(),
+            backlog: Gauge::default(),
+            batch_seconds: Histogram::new(buckets()),
+            delivery_seconds: Histogram::new(buckets()),
+        };
+        metrics.register(|registry| {
+            let registry = registry.sub_registry_with_prefix("cems_central");
+            registry.register("messages", "MQTT messages taken into a committed batch", meters.messages.clone());
+            registry.register("scans_stored", "Scans stored, each once", meters.scans_stored.clone());
+            registry.register("scans_known", "Scans that were stored before", meters.scans_known.clone());
+            registry.register("quarantined", "Records kept in quarantine", meters.quarantined.clone());
+            registry.register("windows", "Windows computed", meters.windows.clone());
+            registry.register("revisions", "Window figures that were new or changed", meters.revisions.clone());
+            registry.register("deliveries", "Alerts delivered to a channel", meters.deliveries.clone());
+            registry.register("deliveries_failed", "Attempts at delivery that failed", meters.failed_deliveries.clone());
+            registry.register("due_windows", "Windows that wait to be computed", meters.backlog.clone());
+            registry.register("batch_seconds", "From a batch's start to its COMMIT", meters.batch_seconds.clone());
+            let help = "From an alert's creation to its delivery";
+            registry.register("delivery_seconds", help, meters.delivery_seconds.clone());
+        });
+        meters
+    }
+
+    /// A batch was committed.
+    pub fn batch(&self, messages: usize, seconds: f64) {
+        self.messages.inc_by(count(messages));
+        self.batch_seconds.observe(seconds);
+    }
+
+    /// Of `all` scans, `stored` were new.
+    pub fn scans(&self, stored: usize, all: usize) {
+        self.scans_stored.inc_by(count(stored));
+        self.scans_known.inc_by(count(all.saturating_sub(stored)));
+    }
+
+
+    /// One more record in quarantine.
+    pub fn quarantined(&self) {
+        self.quarantined.inc();
+    }
+
+    /// Windows were computed; of them `changed` made a revision.
+    pub fn windows(&self, computed: usize, changed: usize) {
+        self.windows.inc_by(count(computed));
+        self.revisions.inc_by(count(changed));
+    }
+
+    /// So many windows wait.
+    pub fn backlog(&self, waiting: i64) {
+        self.backlog.set(waiting);
+    }
+
+    /// An alert reached a channel.
+    pub fn delivered(&self, seconds: f64) {
+        self.deliveries.inc();
+        self.delivery_seconds.observe(seconds);
+    }
+
+    /// An attempt failed.
+    pub fn delivery_failed(&self) {
+        self.failed_deliveries.inc();
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,159 @@
+//! Alerts leave here: from the outbox table to people's channels, at least once, every attempt recorded.
+
+/// HTTP POST of the alert's JSON.
+pub mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::central::meters::Meters;
+use crate::clock;
+use crate::shutdown::Shutdown;
+use crate::store::alert::{Outcome, Waiting, attempted, claim};
+use crate::store::session::{Failure, Session};
+
+/// So many deliveries are under way at once.
+const AT_ONCE: i64 = 32;
+/// A delivery that was claimed by a worker that died comes up again after this.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// After a day of failures an alert is given up; it stays visible as dead.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+
+/// Delivers what waits in the outbox.
+pub struct Courier {
+    pub session: Session,
+    pub outbox: Arc<Notify>,
+    pub meters: Meters,
+}
+
+/// What a channel said of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Taken,
+    /// Not now; the channel may have said when.
+    Later { reason: String, after: Option<Duration> },
+}
+
+impl Courier {
+    /// Runs until shutdown.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let client = webhook::client();
+        loop {
+            let rung = Arc::clone(&self.outbox);
+            let rung = rung.notified();
+            match self.round(&client).await {
+                Ok(0) => {
+                    tokio::select! {
+                        () = rung => {}
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    tracing::warn!(%failure, "deliveries wait for the database");
+                    self.session.discard();
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Claims what is due, delivers it side by side, records how it went. Gives the number of attempts.
+    async fn round(&mut self, http: &Result<reqwest::Client, String>) -> Result<usize, Failure> {
+        let now = clock::now();
+        let due = claim(self.session.client().await?, now, now + LEASE, AT_ONCE).await?;
+        let mut attempts = JoinSet::new();
+        for waiting in due {
+            let http = http.clone();
+            attempts.spawn(async move {
+                let started = clock::monotonic();
+                let answer = send(&http, &waiting).await;
+                (waiting, answer, i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX))
+            });
+        }
+        let mut count = 0;
+        while let Some(done) = attempts.join_next().await {
+            let Ok((waiting, answer, took_ms)) = done else { continue };
+            count += 1;
+            let at = clock::now();
+            let outcome = outcome(&waiting, &answer, at);
+            match &outcome {
+                Outcome::Delivered => self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64()),
+                Outcome::Again(_, reason) | Outcome::Dead(reason) => {
+                    self.meters.delivery_failed();
+                    tracing::warn!(alert = waiting.alert_id, channel = waiting.channel, reason, "alert not delivered");
+                }
+            }
+            attempted(self.session.client().await?, &waiting, (at, took_ms), &outcome).await?;
+        }
+        Ok(count)
+    }
+}
+
+async fn send(http: &Result<reqwest::Client, String>, waiting: &Waiting) -> Answer {
+    if waiting.kind == "log" {
+        let text = |key: &str| waiting.body.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        tracing::warn!(kind = text("kind"), id = waiting.alert_id, "ALERT {}", text("summary"));
+        return Answer::Taken;
+    }
+    let Some(url) = &waiting.url else {
+        return Answer::Later { reason: "the channel has no url; set it in the plant".to_owned(), after: None };
+    };
+    match http {
+        Ok(client) => webhook::post(client, url, &waiting.alert_id, &waiting.body).await,
+        Err(reason) => Answer::Later { reason: reason.clone(), after: None },
+    }
+}
+
+/// What follows from an answer: 1 s, 2 s, 4 s … 5 min between attempts, or what the channel asked for.
+fn outcome(waiting: &Waiting, answer: &Answer, at: Timestamp) -> Outcome {
+    match answer {
+        Answer::Taken => Outcome::Delivered,
+        Answer::Later { reason, .. } if at.duration_since(waiting.created_at) > GIVE_UP => Outcome::Dead(reason.clone()),
+        Answer::Later { reason, after } => {
+            let doublings = u32::try_from(waiting.attempts.clamp(1, 10) - 1).unwrap_or(0);
+            let back_off = Duration::from_secs(1 << doublings).min(Duration::from_secs(300)).mul_f64(0.8 + 0.4 * fastrand::f64());
+            let wait = after.unwrap_or(back_off).min(Duration::from_secs(3600));
+            let wait = SignedDuration::try_from(wait).unwrap_or(LEASE);
+            Outcome::Again(at + wait, reason.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_grows_is_bounded_and_obeys_the_channel() {
+        let at: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
+        let wait = |attempts: i32, after: Option<Duration>| {
+            let waiting = Waiting {
+                alert_id: String::new(),
+                channel_id: 1,
+                channel: String::new(),
+                kind: "webhook".to_owned(),
+                url: None,
+                attempts,
+                created_at: at,
+                body: serde_json::Value::Null,
+            };
+            match outcome(&waiting, &Answer::Later { reason: "503".to_owned(), after }, at) {
+                Outcome::Again(next, _) => next.duration_since(at).as_secs_f64(),
+                Outcome::Delivered | Outcome::Dead(_) => panic!("again"),
+            }
+        };
+        assert!((0.8..=1.2).contains(&wait(1, None)));
+        assert!((6.4..=9.6).contains(&wait(4, None)));
+        assert!(wait(1000, None) <= 360.0);
+        assert!((119.0..=121.0).contains(&wait(1, Some(Duration::from_secs(120)))));
+    }
+}

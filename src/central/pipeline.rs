@@ -1,0 +1,347 @@
+//! Read this first: the centre in two functions. [`Writer::on_batch`] takes messages to a committed transaction and their
+//! receipts; `windows::Closer::on_window` takes due windows to averages, verdicts and alerts.
+//!
+//! A writer holds nothing that is not in the database or will be sent again: it may die at any moment. A message is
+//! acknowledged and its records are receipted only after COMMIT; what cannot be accepted goes to quarantine first.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take};
+use crate::central::life::Life;
+use crate::central::meters::Meters;
+use crate::central::receipts::Receipts;
+use crate::central::warning::{OpenKeys, sightings};
+use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::correction::Unwatched;
+use crate::domain::episode::{EARLY_WARNING, Hysteresis, Observation};
+use crate::domain::evaluation::evaluate;
+use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::Plant;
+use crate::domain::regime::Regime;
+use crate::domain::scan::Reading;
+use crate::domain::window::Window;
+use crate::store::due::Due;
+use crate::store::episode::{Key, Sighting, observe};
+use crate::store::event::{self, NewEvent};
+use crate::store::partition::{Partitioned, Partitions};
+use crate::store::provenance::Provenances;
+use crate::store::quarantine::{self, Kept};
+use crate::store::scan::{self, NewScan, Then};
+use crate::store::session::{Failure, Session, bounded};
+
+/// Computed from registers by a gateway of ours.
+pub const SOURCE: i16 = 1;
+const METHOD: i16 = 1;
+/// A quarantine episode ends after ten minutes without a new case.
+pub const QUARANTINE: Hysteresis = Hysteresis(jiff::SignedDuration::from_mins(10));
+
+/// What all writers share.
+#[derive(Clone)]
+pub struct Shared {
+    pub plant: watch::Receiver<Arc<Plant>>,
+    pub regime: &'static Regime,
+    pub zone: jiff::tz::TimeZone,
+    pub debounce: jiff::SignedDuration,
+    pub open: OpenKeys,
+    pub life: Life,
+    pub meters: Meters,
+    /// Rung when an alert was put into the outbox.
+    pub outbox: Arc<Notify>,
+}
+
+/// Takes batches of messages into the database.
+pub struct Writer {
+    shared: Shared,
+    session: Session,
+    partitions: Partitions,
+    provenances: Provenances,
+}
+
+/// A scan on its way into the table.
+struct Ready {
+    row: NewScan,
+    record: Origin,
+    sightings: Vec<Sighting>,
+}
+
+impl Writer {
+    /// Nothing is opened yet.
+    pub fn new(shared: Shared, session: Session) -> Writer {
+        Writer { shared, session, partitions: Partitions::default(), provenances: Provenances::default() }
+    }
+
+    /// Takes messages to a committed state and says what may be receipted. On failure nothing of them is receipted; the
+    /// same batch may be given again.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`]: try again later. [`Failure::Refused`]: one of the messages cannot be stored as it is; try
+    /// them one by one, the last resort being [`Writer::refuse`].
+    pub async fn on_batch(&mut self, arrivals: &[Arrival], now: Timestamp) -> Result<Receipts, Failure> {
+        let result = self.store(arrivals, now).await;
+        if result.is_err() {
+            self.session.discard();
+        }
+        result
+    }
+
+    async fn store(&mut self, arrivals: &[Arrival], now: Timestamp) -> Result<Receipts, Failure> {
+        let plant = Arc::clone(&self.shared.plant.borrow());
+        let mut receipts = Receipts::default();
+        let (mut scans, mut events, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for taken in arrivals.iter().flat_map(|arrival| take(arrival, &plant)) {
+            match taken {
+                Taken::Scan(scan) => scans.push(*scan),
+                Taken::Event(event) => events.push(*event),
+                Taken::Refused(kept) => refused.push(*kept),
+            }
+        }
+        let (ready, repeated, conflicts) = unique(self.ready(scans).await?);
+        for record in &repeated {
+            receipts.stored(&record.place);
+        }
+        refused.extend(conflicts);
+        let fresh = self.store_scans(&ready, &events, now, &mut receipts).await?;
+        self.settle_known(&ready, fresh.as_ref(), &mut refused, &mut receipts).await?;
+        if !refused.is_empty() {
+            self.keep(refused, now, &mut receipts).await?;
+        }
+        Ok(receipts)
+    }
+
+    /// Validates and corrects; makes partitions and provenance numbers that are missing.
+    async fn ready(&mut self, scans: Vec<TakenScan>) -> Result<Vec<Ready>, Failure> {
+        self.partitions.ensure(&mut self.session, Partitioned::Scan, scans.iter().map(|scan| scan.at)).await?;
+        let mut ready = Vec::with_capacity(scans.len());
+        for scan in scans {
+            let origin = (scan.record.gateway_id, scan.record.epoch, scan.record.cfg.0);
+            let provenance_id = self.provenances.number(&mut self.session, &origin).await?;
+            let evaluated = evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
+            let sightings =
+                sightings(&scan.outlet, (scan.at, scan.record.received_at), &evaluated, &self.shared.open);
+            let letters = |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
+            let flag = letters(&|position| scan.readings.get(position).map_or('-', |reading| reading.flag.letter()));
+            let checked = letters(&|position| evaluated.channels.get(position).map_or('-', |value| value.flag.letter()));
+            self.shared.life.heard(&scan.outlet, scan.at, &scan.readings);
+            ready.push(Ready {
+                row: NewScan {
+                    outlet_id: scan.outlet.id,
+                    source_id: SOURCE,
+                    method: METHOD,
+                    measured_at: scan.at,
+                    received_at: scan.record.received_at,
+                    provenance_id,
+                    seq: i64::try_from(scan.record.place.seq).unwrap_or(i64::MAX),
+                    hash: scan.record.hash.0,
+                    prev: scan.record.prev.0,
+                    checked: (checked != flag).then_some(checked),
+                    flag,
+                    measured: scan.readings.iter().map(value_or_nan).collect(),
+                    corrected: evaluated.channels.iter().map(|value| value.corrected.unwrap_or(f64::NAN)).collect(),
+                },
+                record: scan.record,
+                sightings,
+            });
+        }
+        ready.sort_by_key(|ready| ready.row.key());
+        Ok(ready)
+    }
+
+    /// One transaction: scans, due windows, events, episodes, alerts. Gives the keys that were new when not all were.
+    async fn store_scans(
+        &mut self,
+        ready: &[Ready],
+        events: &[TakenEvent],
+        now: Timestamp,
+        receipts: &mut Receipts,
+    ) -> Result<Option<HashSet<RowKey>>, Failure> {
+        if ready.is_empty() && events.is_empty() {
+            return Ok(None);
+        }
+        let rows: Vec<NewScan> = ready.iter().map(|ready| ready.row.clone()).collect();
+        let seen: Vec<Sighting> = ready.iter().flat_map(|ready| ready.sightings.clone()).collect();
+        let dues = self.dues(&rows, now);
+        let new_events = self.new_events(events).await?;
+        let then = if seen.is_empty() && events.is_empty() { Then::Commit } else { Then::Stay };
+        let fresh = scan::store(&mut self.session, &rows, &dues, then).await?;
+        let fresh: Option<HashSet<RowKey>> = fresh.map(|keys| keys.into_iter().collect());
+        if then == Then::Stay {
+            let client = self.session.client().await?;
+            for (new, taken) in new_events.iter().zip(events) {
+                match event::store(client, new).await? {
+                    event::Stored::New | event::Stored::Known => receipts.stored(&taken.record.place),
+                    event::Stored::Conflict => {
+                        quarantine::keep(client, &taken.record.kept(conflict_reason())).await?;
+                        receipts.quarantined(&taken.record.place);
+                    }
+                }
+            }
+            let moved = observe(client, seen, EARLY_WARNING, now).await?;
+            bounded(client.batch_execute("COMMIT")).await?;
+            self.shared.open.moved(&moved.begun, &moved.ended);
+            if moved.alerts > 0 {
+                self.shared.outbox.notify_waiters();
+            }
+        }
+        self.shared.meters.scans(fresh.as_ref().map_or(rows.len(), HashSet::len), rows.len());
+        Ok(fresh)
+    }
+
+    async fn new_events(&mut self, events: &[TakenEvent]) -> Result<Vec<NewEvent>, Failure> {
+        let mut rows = Vec::with_capacity(events.len());
+        for taken in events {
+            let record = &taken.record;
+            let origin = (record.gateway_id, record.epoch, record.cfg.0);
+            rows.push(NewEvent {
+                gateway_id: record.gateway_id,
+                provenance_id: self.provenances.number(&mut self.session, &origin).await?,
+                epoch: record.epoch,
+                seq: i64::try_from(record.place.seq).unwrap_or(i64::MAX),
+                at: taken.event.at,
+                received_at: record.received_at,
+                event: taken.event.event.clone(),
+                detail: serde_json::to_string(&taken.event.detail)
+                    .map_err(|error| Failure::Refused(format!("event detail: {error}")))?,
+                hash: record.hash.0,
+                prev: record.prev.0,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// The minutes that these scans touch, each once.
+    fn dues(&self, rows: &[NewScan], now: Timestamp) -> Vec<Due> {
+        let mut minutes: BTreeMap<(i32, i16, Timestamp), Timestamp> = BTreeMap::new();
+        for row in rows {
+            let window = Window::containing(AveragingPeriod::Minute, row.measured_at, &self.shared.zone);
+            // A minute closes a little after its end, to give the last scan time to arrive; late scans are waited for too.
+            let due_at = (window.end + CLOSE_AFTER).max(now + self.shared.debounce);
+            let live = now < window.end + CLOSE_AFTER;
+            let due_at = if live { window.end + CLOSE_AFTER } else { due_at };
+            minutes.insert((row.outlet_id, row.source_id, window.start), due_at);
+        }
+        minutes
+            .into_iter()
+            .map(|((outlet_id, source_id, start), due_at)| Due {
+                outlet_id,
+                source_id,
+                period: AveragingPeriod::Minute,
+                start,
+                due_at,
+            })
+            .collect()
+    }
+
+    /// Receipts what was stored; tells repeats from conflicts among what was there before.
+    async fn settle_known(
+        &mut self,
+        ready: &[Ready],
+        fresh: Option<&HashSet<RowKey>>,
+        refused: &mut Vec<Kept>,
+        receipts: &mut Receipts,
+    ) -> Result<(), Failure> {
+        let is_new = |ready: &&Ready| fresh.is_none_or(|keys| keys.contains(&ready.row.key()));
+        for new in ready.iter().filter(is_new) {
+            receipts.stored(&new.record.place);
+        }
+        let known: Vec<&Ready> = ready.iter().filter(|ready| !is_new(ready)).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RowKey> = known.iter().map(|ready| ready.row.key()).collect();
+        let client = self.session.client().await?;
+        let stored: HashMap<RowKey, Vec<u8>> = scan::hashes(client, &keys).await?.into_iter().collect();
+        for ready in known {
+            if stored.get(&ready.row.key()).is_some_and(|hash| *hash == ready.row.hash) {
+                receipts.stored(&ready.record.place);
+            } else {
+                refused.push(ready.record.kept(conflict_reason()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps refused records whole and tells a person, in one transaction.
+    async fn keep(&mut self, refused: Vec<Kept>, now: Timestamp, receipts: &mut Receipts) -> Result<(), Failure> {
+        let client = self.session.client().await?;
+        bounded(client.batch_execute("BEGIN")).await?;
+        let mut cases: BTreeMap<Key, Sighting> = BTreeMap::new();
+        for kept in &refused {
+            if quarantine::keep(client, kept).await? {
+                let case = case_of(kept, now);
+                cases.insert(case.key.clone(), case);
+                tracing::warn!(gateway = kept.gateway, reason = kept.reason, "record kept in quarantine");
+                self.shared.meters.quarantined();
+            }
+        }
+        let moved = observe(client, cases.into_values().collect(), QUARANTINE, now).await?;
+        bounded(client.batch_execute("COMMIT")).await?;
+        if moved.alerts > 0 {
+            self.shared.outbox.notify_waiters();
+        }
+        for kept in refused {
+            receipts.kept(&kept);
+        }
+        Ok(())
+    }
+
+    /// The last resort for a message that the database refuses although it looked acceptable: quarantine, whole.
+    ///
+    /// # Errors
+    /// [`Failure`] when even that fails; nothing is receipted then.
+    pub async fn refuse(&mut self, arrival: &Arrival, reason: &str, now: Timestamp) -> Result<Receipts, Failure> {
+        let plant = Arc::new(Plant::default());
+        let mut receipts = Receipts::default();
+        let refused = take(arrival, &plant)
+            .into_iter()
+            .filter_map(|taken| match taken {
+                Taken::Refused(kept) => Some(Kept { reason: format!("the store refuses it: {reason}"), ..*kept }),
+                Taken::Scan(_) | Taken::Event(_) => None,
+            })
+            .collect();
+        let result = self.keep(refused, now, &mut receipts).await;
+        if result.is_err() {
+            self.session.discard();
+        }
+        result.map(|()| receipts)
+    }
+}
+
+type RowKey = (i32, i16, Timestamp);
+
+/// How long after its end a minute is closed: two periods of the usual two seconds.
+pub const CLOSE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(4);
+
+fn value_or_nan(reading: &Reading) -> f64 {
+    reading.value.unwrap_or(f64::NAN)
+}
+
+fn conflict_reason() -> String {
+    "another record with the same key and other bytes is stored already; the first stands (conflict)".to_owned()
+}
+
+/// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
+fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
+    let (mut unique, mut repeated, mut conflicts): (Vec<Ready>, Vec<Origin>, Vec<Kept>) = (Vec::new(), Vec::new(), Vec::new());
+    for ready in sorted {
+        match unique.last() {
+            Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => repeated.push(ready.record),
+            Some(last) if last.row.key() == ready.row.key() => conflicts.push(ready.record.kept(conflict_reason())),
+            Some(_) | None => unique.push(ready),
+        }
+    }
+    (unique, repeated, conflicts)
+}
+
+/// What a person is told of a quarantined record: one episode a gateway.
+fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
+    let kind = if kept.reason == conflict_reason() { AlertKind::Conflict } else { AlertKind::Quarantine };
+    let mut alert = Alert::new(kind, now, now);
+    alert.gateway = Some(kept.gateway.clone());
+    alert.summary = format!("gateway {}: {}", kept.gateway, kept.reason);
+    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: kept.gateway.clone() };
+    Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
+}

@@ -1,0 +1,253 @@
+//! From the broker to the writers and back: messages in, receipts and acknowledgements out. The queue to the writers is as
+//! long as the broker's window for us, so it never blocks the connection; a slow database shows as unacknowledged messages
+//! at the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, watch};
+
+use crate::central::intake::Arrival;
+use crate::central::life::{Connection, Life};
+use crate::central::pipeline::Writer;
+use crate::central::receipts::Receipts;
+use crate::clock;
+use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, Ticket, connect};
+use crate::mqtt::status::CentralStatus;
+use crate::mqtt::topic::{CENTRAL_STATUS, Lane, parse};
+use crate::shutdown::Shutdown;
+use crate::store::session::Failure;
+use crate::telemetry::Readiness;
+
+/// At most so many messages in one transaction.
+pub const BATCH: usize = 2000;
+/// So long a batch waits for more.
+const LINGER: Duration = Duration::from_millis(4);
+
+/// A message on its way to a writer.
+pub struct Queued {
+    arrival: Arrival,
+    ticket: Ticket,
+}
+
+/// The newest connection's outbox, if there is one.
+pub type Line = watch::Receiver<Option<Outbox>>;
+
+/// What the subscriber needs besides the connection.
+pub struct Ears {
+    pub life: Life,
+    pub readiness: Readiness,
+    pub queue: mpsc::Sender<Queued>,
+    pub line: watch::Sender<Option<Outbox>>,
+    /// Names this start of the centre.
+    pub start: String,
+}
+
+/// Connection settings of a centre.
+pub fn settings(config: &crate::config::central::Mqtt, (host, port): (String, u16), start: &str) -> Settings {
+    let share = if config.shared { "$share/central/" } else { "" };
+    let status = |online: bool| CentralStatus {
+        v: 1,
+        online,
+        start: start.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let credentials = config.user.clone().map(|user| (user, config.password.clone().unwrap_or_default()));
+    Settings {
+        host,
+        port,
+        client_id: format!("central-{start}"),
+        credentials,
+        inflight: config.inflight,
+        will: serde_json::to_vec(&status(false)).ok().map(|payload| (CENTRAL_STATUS.to_owned(), payload)),
+        subscriptions: vec![
+            format!("{share}{}", Lane::Live.of("+")),
+            format!("{share}{}", Lane::Backfill.of("+")),
+            Lane::Status.of("+"),
+        ],
+        acknowledge: Acknowledge::ByTicket,
+        keep_alive: Duration::from_secs(5),
+    }
+}
+
+/// Listens until shutdown.
+pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
+    let broker = format!("{}:{}", settings.host, settings.port);
+    ears.readiness.set("broker", false, "connecting");
+    ears.life.connection(Connection::Down, clock::now());
+    let mut notices = connect(settings, shutdown.clone());
+    let mut down: Option<String> = None;
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            Notice::Connected(outbox) => {
+                tracing::info!(broker, "connected to the broker");
+                down = None;
+                announce(&outbox, &ears.start).await;
+                ears.life.connection(Connection::Up, clock::now());
+                ears.readiness.set("broker", true, "ok");
+                ears.line.send_replace(Some(outbox));
+            }
+            Notice::Lost(reason) => {
+                ears.line.send_replace(None);
+                ears.life.connection(Connection::Down, clock::now());
+                ears.readiness.set("broker", false, &reason);
+                if !shutdown.is_cancelled() && down.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "the broker is away; trying again");
+                    down = Some(reason);
+                }
+            }
+            Notice::Message(message) => sort(*message, &ears).await,
+        }
+    }
+}
+
+/// Tells the gateways that a centre has started: they send again at once what is not receipted.
+async fn announce(outbox: &Outbox, start: &str) {
+    let status =
+        CentralStatus { v: 1, online: true, start: start.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    if let Ok(payload) = serde_json::to_vec(&status) {
+        // Lost with the connection: the next connect announces again.
+        let _gone = outbox.publish(CENTRAL_STATUS, Delivery::AtLeastOnceRetained, payload, Vec::new()).await;
+    }
+}
+
+async fn sort(message: Message, ears: &Ears) {
+    let topic = String::from_utf8_lossy(&message.topic).into_owned();
+    let received_at = clock::now();
+    if let Some((gateway, lane)) = parse(&topic) {
+        // A retained status may be old, and a last will is the opposite of life: what counts is what it says.
+        let status = (lane == Lane::Status).then(|| std::str::from_utf8(&message.payload).ok().map(str::to_owned)).flatten();
+        let alive = lane == Lane::Live || status.as_deref().is_some_and(says_online);
+        if alive {
+            let valid = status.filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok());
+            ears.life.heard_gateway(gateway, received_at, valid);
+        }
+        if lane == Lane::Status {
+            message.ticket.punch().await;
+            return;
+        }
+    }
+    let arrival =
+        Arrival { topic, payload: message.payload, user_properties: message.user_properties, received_at };
+    // The receiver is only gone at shutdown.
+    let _closed = ears.queue.send(Queued { arrival, ticket: message.ticket }).await;
+}
+
+/// A status message of the last minutes that says "online". A retained one from long ago does not count as life.
+fn says_online(status: &str) -> bool {
+    let Ok(status) = serde_json::from_str::<crate::mqtt::status::GatewayStatus>(status) else { return false };
+    let said_at = status.at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    status.online && said_at.is_some_and(|at| clock::now().duration_since(at).abs() < jiff::SignedDuration::from_secs(120))
+}
+
+/// One writer: takes what has queued up into one transaction, then receipts and acknowledges it.
+pub async fn write(mut writer: Writer, queue: Arc<Mutex<mpsc::Receiver<Queued>>>, line: Line, desk: Desk) {
+    loop {
+        let mut batch = Vec::new();
+        {
+            let mut queue = queue.lock().await;
+            tokio::select! {
+                _taken = queue.recv_many(&mut batch, BATCH) => {}
+                () = desk.shutdown.cancelled() => return,
+            }
+            if batch.is_empty() {
+                return;
+            }
+            if batch.len() < BATCH {
+                tokio::time::sleep(LINGER).await;
+                while batch.len() < BATCH {
+                    let Ok(more) = queue.try_recv() else { break };
+                    batch.push(more);
+                }
+            }
+        }
+        let (arrivals, tickets): (Vec<Arrival>, Vec<Ticket>) =
+            batch.into_iter().map(|queued| (queued.arrival, queued.ticket)).unzip();
+        let Some(receipts) = commit(&mut writer, &arrivals, &desk).await else { return };
+        publish(receipts, &line).await;
+        for ticket in tickets {
+            ticket.punch().await;
+        }
+    }
+}
+
+/// What a writer reports to, and what ends it.
+#[derive(Clone)]
+pub struct Desk {
+    pub readiness: Readiness,
+    pub meters: crate::central::meters::Meters,
+    pub shutdown: Shutdown,
+}
+
+/// Brings a batch to COMMIT, however long the database is away. `None` only at shutdown: then nothing is receipted and the
+/// gateways still have it all.
+async fn commit(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Option<Receipts> {
+    let started = clock::monotonic();
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match writer.on_batch(arrivals, clock::now()).await {
+            Ok(receipts) => {
+                desk.readiness.set("database", true, "ok");
+                desk.meters.batch(arrivals.len(), started.elapsed().as_secs_f64());
+                return Some(receipts);
+            }
+            Err(Failure::Refused(reason)) => {
+                tracing::warn!(reason, "the database refuses a batch; its messages are tried one by one");
+                return one_by_one(writer, arrivals, desk).await;
+            }
+            Err(Failure::Unavailable(reason)) => {
+                if desk.readiness.parts().get("database").is_none_or(|part| part.ready) {
+                    tracing::error!(reason, "the database is away; nothing is receipted until it is back");
+                }
+                desk.readiness.set("database", false, &reason);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = desk.shutdown.cancelled() => return None,
+        }
+        wait = (wait * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// Finds the message that the database refuses, and keeps that one in quarantine.
+async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Option<Receipts> {
+    let mut all = Receipts::default();
+    for arrival in arrivals {
+        loop {
+            let result = match writer.on_batch(std::slice::from_ref(arrival), clock::now()).await {
+                Err(Failure::Refused(reason)) => writer.refuse(arrival, &reason, clock::now()).await,
+                other => other,
+            };
+            match result {
+                Ok(receipts) => {
+                    all.extend(receipts);
+                    break;
+                }
+                Err(Failure::Refused(reason)) => {
+                    tracing::error!(reason, "a message can neither be stored nor quarantined; it stays with its gateway");
+                    break;
+                }
+                Err(Failure::Unavailable(reason)) => desk.readiness.set("database", false, &reason),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = desk.shutdown.cancelled() => return None,
+            }
+        }
+    }
+    Some(all)
+}
+
+/// Receipts go out with QoS 0: a lost one costs a repetition, nothing else.
+async fn publish(receipts: Receipts, line: &Line) {
+    let Some(outbox) = line.borrow().clone() else { return };
+    for receipt in receipts.into_receipts() {
+        if let Ok(payload) = receipt.encode() {
+            let topic = Lane::Receipt.of(&receipt.gateway);
+            if outbox.publish(&topic, Delivery::AtMostOnce, payload, Vec::new()).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The centre's configuration, `schema = "central/1"`.
+//!
+//! ```toml
+//! schema = "central/1"
+//! [central]
+//! zone = "Asia/Shanghai"              # the jurisdiction's: where days begin
+//! public_url = "https://cems.example" # optional: links in alerts
+//! [database]
+//! url = "postgresql://cems@127.0.0.1/cems"   # or "embedded"
+//! [mqtt]
+//! url = "mqtt://127.0.0.1:1883"       # or "embedded"
+//! user = "central"                    # password: CEMS__MQTT__PASSWORD
+//! [http]
+//! listen = "127.0.0.1:8080"
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::config::check::{any_text, boolean, milliseconds, seconds, small, text};
+use crate::config::document::{Document, Overlay, Section};
+use crate::config::problem::Problems;
+
+/// The centre's configuration, checked.
+#[derive(Clone)]
+pub struct Central {
+    /// The jurisdiction's zone: where days begin.
+    pub zone: TimeZone,
+    /// Where people open the console; for links in alerts.
+    pub public_url: Option<String>,
+    /// Where embedded servers keep their data.
+    pub data_dir: PathBuf,
+    /// PostgreSQL URL; `None`: embedded.
+    pub database: Option<String>,
+    pub mqtt: Mqtt,
+    pub listen: SocketAddr,
+    pub silence: Silence,
+    pub windows: Windows,
+}
+
+/// How the centre reaches the broker.
+#[derive(Clone)]
+pub struct Mqtt {
+    /// Host and port; `None`: embedded.
+    pub broker: Option<(String, u16)>,
+    pub user: Option<String>,
+    /// Never shown.
+    pub password: Option<String>,
+    /// Several centres share the work.
+    pub shared: bool,
+    pub inflight: u16,
+}
+
+/// When missing data becomes an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    pub after: Duration,
+    /// How often signs of life are noted and judged.
+    pub check: Duration,
+}
+
+/// When windows are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// After late data, how long more of it is waited for.
+    pub debounce: Duration,
+    /// After the end of a coarser window, for the last finer one.
+    pub settle: Duration,
+}
+
+/// Reads the text of `file`, overlaid by the environment.
+///
+/// # Errors
+/// All problems.
+pub fn parse(file: &str, text: &str) -> Result<Central, Problems> {
+    let document = Document::parse(file, text, Overlay::Environment)?;
+    let built = {
+        let mut root = document.root();
+        let _schema = root.required("schema", crate::config::check::one_of(&[("central/1", ())]));
+        build(&mut root)
+    };
+    document.finish(built)
+}
+
+fn build(root: &mut Section<'_>) -> Option<Central> {
+    let mut central = root.table("central");
+    let zone = central.with_default("zone", zone(), TimeZone::get("Asia/Shanghai").ok()?);
+    let public_url = central.optional("public_url", any_text());
+    let data_dir = central.with_default("data_dir", any_text().map(PathBuf::from), PathBuf::from("cems-data"));
+    drop(central);
+    let mut database = root.table("database");
+    let url = database.required("url", database_url());
+    drop(database);
+    let mqtt = mqtt(root);
+    let http = root.optional_table("http");
+    let listen = http.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))), |mut http| {
+        let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
+        http.with_default("listen", text(allowed, |text| text.parse().ok()), SocketAddr::from(([127, 0, 0, 1], 8080)))
+    });
+    let silence = silence(root);
+    let windows = windows(root);
+    Some(Central {
+        zone: zone?,
+        public_url: public_url?,
+        data_dir: data_dir?,
+        database: url?,
+        mqtt: mqtt?,
+        listen: listen?,
+        silence: silence?,
+        windows: windows?,
+    })
+}
+
+fn zone<'c>() -> crate::config::check::Check<'c, TimeZone> {
+    text("a time zone of the IANA database, as \"Asia/Shanghai\"", |name| TimeZone::get(name).ok())
+}
+
+fn database_url<'c>() -> crate::config::check::Check<'c, Option<String>> {
+    text("\"postgresql://USER@HOST[:PORT]/DATABASE\", \"host=… dbname=…\" or \"embedded\"", |url| {
+        if url == "embedded" {
+            return Some(None);
+        }
+        url.parse::<tokio_postgres::Config>().ok().filter(|config| !config.get_hosts().is_empty()).map(|_| Some(url.to_owned()))
+    })
+}
+
+fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
+    let mut mqtt = root.table("mqtt");
+    let broker = mqtt.required(
+        "url",
+        text("\"mqtt://HOST[:PORT]\" or \"embedded\"", |url| {
+            if url == "embedded" { Some(None) } else { broker(url).map(Some) }
+        }),
+    );
+    let user = mqtt.optional("user", any_text());
+    let password = mqtt.optional("password", any_text());
+    let shared = mqtt.with_default("shared", boolean(), false);
+    let inflight = mqtt.with_default("inflight", small(20..=20_000), 2000);
+    Some(Mqtt { broker: broker?, user: user?, password: password?, shared: shared?, inflight: inflight? })
+}
+
+/// Host and port of `mqtt://host[:port]`.
+pub fn broker(url: &str) -> Option<(String, u16)> {
+    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (rest, 1883),
+    };
+    let valid = !host.is_empty() && !host.contains(['/', '@', ' ', ':']);
+    valid.then(|| (host.to_owned(), port))
+}
+
+fn silence(root: &mut Section<'_>) -> Option<Silence> {
+    let default = Silence { after: Duration::from_secs(180), check: Duration::from_secs(10) };
+    let Some(mut silence) = root.optional_table("silence") else { return Some(default) };
+    let after = silence.with_default("after_s", seconds(1..=86_400), default.after);
+    let check = silence.with_default("check_ms", milliseconds(100..=60_000), default.check);
+    Some(Silence { after: after?, check: check? })
+}
+
+fn windows(root: &mut Section<'_>) -> Option<Windows> {
+    let default = Windows { debounce: Duration::from_secs(3), settle: Duration::from_secs(5) };
+    let Some(mut windows) = root.optional_table("windows") else { return Some(default) };
+    let debounce = windows.with_default("debounce_ms", milliseconds(0..=600_000), default.debounce);
+    let settle = windows.with_default("settle_ms", milliseconds(0..=600_000), default.settle);
+    Some(Windows { debounce: debounce?, settle: settle? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_configuration_is_enough() {
+        let text = "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1884\"\n";
+        let central = parse("central.toml", text).unwrap();
+        assert_eq!(central.database, None);
+        assert_eq!(central.mqtt.broker, Some(("127.0.0.1".to_owned(), 1884)));
+        assert!(central.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let text = "schema = \"central/1\"\n[central]\nzone = \"Mars\"\n[database]\nurl = 5\n[mqtt]\nurl = \"http://x\"\ninflight = 1\n[http]\nlisten = \"here\"\n";
+        let problems = parse("central.toml", text).err().unwrap();
+        let found: Vec<(Option<usize>, &str)> = problems.0.iter().map(|p| (p.line, p.key.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (Some(3), "central.zone"),
+                (Some(5), "database.url"),
+                (Some(7), "mqtt.url"),
+                (Some(8), "mqtt.inflight"),
+                (Some(10), "http.listen")
+            ]
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Windows that are to be (re)computed. Ingest only appends, in the transaction of what it stores; a closer reads rows that
+//! are due and deletes exactly those that it read. So a scan that commits after a closer's claim has a row of its own.
+
+use jiff::Timestamp;
+use tokio_postgres::{Client, Statement};
+
+use crate::domain::limit::AveragingPeriod;
+use crate::store::session::{Failure, bounded};
+
+/// Outlets are spread over lanes; one closer at a time works on a lane.
+pub const LANES: i16 = 16;
+
+/// One window of one outlet that is to be computed at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Due {
+    pub outlet_id: i32,
+    pub source_id: i16,
+    pub period: AveragingPeriod,
+    pub start: Timestamp,
+    pub due_at: Timestamp,
+}
+
+/// A period's number in tables.
+pub const fn period_id(period: AveragingPeriod) -> i16 {
+    match period {
+        AveragingPeriod::Minute => 0,
+        AveragingPeriod::FiveMinutes => 1,
+        AveragingPeriod::TenMinutes => 2,
+        AveragingPeriod::HalfHour => 3,
+        AveragingPeriod::Hour => 4,
+        AveragingPeriod::Day => 5,
+        AveragingPeriod::Month => 6,
+        AveragingPeriod::Quarter => 7,
+        AveragingPeriod::Year => 8,
+    }
+}
+
+/// The reverse of [`period_id`].
+pub fn period_of(id: i16) -> Option<AveragingPeriod> {
+    AveragingPeriod::ALL.into_iter().find(|period| period_id(*period) == id)
+}
+
+/// The lane of an outlet.
+pub fn lane(outlet_id: i32) -> i16 {
+    i16::try_from(outlet_id.rem_euclid(i32::from(LANES))).unwrap_or(0)
+}
+
+pub(super) const APPEND: &str = "INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
+    SELECT * FROM unnest($1::smallint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[])";
+
+/// Appends due rows; nothing is sent for none.
+pub(super) async fn append(client: &Client, statement: &Statement, dues: &[Due]) -> Result<(), tokio_postgres::Error> {
+    if dues.is_empty() {
+        return Ok(());
+    }
+    let lanes: Vec<i16> = dues.iter().map(|due| lane(due.outlet_id)).collect();
+    let outlets: Vec<i32> = dues.iter().map(|due| due.outlet_id).collect();
+    let sources: Vec<i16> = dues.iter().map(|due| due.source_id).collect();
+    let periods: Vec<i16> = dues.iter().map(|due| period_id(due.period)).collect();
+    let starts: Vec<Timestamp> = dues.iter().map(|due| due.start).collect();
+    let due_at: Vec<Timestamp> = dues.iter().map(|due| due.due_at).collect();
+    client.execute(statement, &[&lanes, &outlets, &sources, &periods, &starts, &due_at]).await.map(|_rows| ())
+}
+
+/// Appends due rows within the caller's transaction.
+///
+/// # Errors
+/// [`Failure`] when the database does not take them.
+pub async fn append_in(client: &Client, dues: &[Due]) -> Result<(), Failure> {
+    let statement = bounded(client.prepare(APPEND)).await?;
+    bounded(append(client, &statement, dues)).await
+}
+
+/// What one claim took: the rows' ids and, each once, the windows that they name.
+#[derive(Debug, Default)]
+pub struct Claim {
+    pub ids: Vec<i64>,
+    pub windows: Vec<(i32, i16, AveragingPeriod, Timestamp)>,
+}
+
+/// Within the caller's transaction: locks the lane against other closers until its end and reads the rows of one period
+/// (the shortest that has any) that are due. `None` when another closer has the lane.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Result<Option<Claim>, Failure> {
+    let lock = client.query_one("SELECT pg_try_advisory_xact_lock(826401, $1::int)", &[&i32::from(lane)]);
+    if !bounded(lock).await?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let query = client.query(
+        "SELECT id, outlet_id, source_id, period, start FROM due WHERE lane = $1 AND due_at <= $2 AND period = \
+         (SELECT min(period) FROM due WHERE lane = $1 AND due_at <= $2) ORDER BY due_at LIMIT $3",
+        &[&lane, &now, &most],
+    );
+    let mut claim = Claim::default();
+    for row in bounded(query).await? {
+        claim.ids.push(row.get(0));
+        if let Some(period) = period_of(row.get(3)) {
+            claim.windows.push((row.get(1), row.get(2), period, row.get(4)));
+        }
+    }
+    claim.windows.sort_unstable();
+    claim.windows.dedup();
+    Ok(Some(claim))
+}
+
+/// Deletes what a claim read, within the same transaction.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn settle(client: &Client, claim: &Claim) -> Result<(), Failure> {
+    bounded(client.execute("DELETE FROM due WHERE id = ANY ($1)", &[&claim.ids])).await.map(|_rows| ())
+}
+
+/// How many rows wait, and since when the oldest is overdue.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn backlog(client: &Client, now: Timestamp) -> Result<(i64, Option<Timestamp>), Failure> {
+    let query = client.query_one("SELECT count(*), min(due_at) FROM due WHERE due_at <= $1", &[&now]);
+    bounded(query).await.map(|row| (row.get(0), row.get(1)))
+}

@@ -1,0 +1,282 @@
+//! Episodes and the alerts they cause, in the caller's transaction. The state rows are locked in key order, so that two
+//! centres that see the same thing wait for each other instead of telling it twice.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tokio_postgres::Client;
+
+use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::episode::{Hysteresis, Move, Observation, Open, State, next};
+use crate::store::alert;
+use crate::store::session::{Failure, bounded};
+
+/// What an episode is of. 0, -1 and empty text where something does not apply.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub outlet_id: i32,
+    pub position: i16,
+    pub rule_id: i32,
+    pub kind: AlertKind,
+    /// Analyser or gateway.
+    pub subject: String,
+}
+
+/// One observation with what a person would be told if it begins an episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    pub key: Key,
+    pub observation: Observation,
+    pub limit: Option<f64>,
+    /// Its id is given when it is stored.
+    pub alert: Alert,
+}
+
+/// What the sightings of a transaction did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub begun: Vec<Key>,
+    pub ended: Vec<Key>,
+    /// Alerts written to the outbox.
+    pub alerts: usize,
+}
+
+/// Moves the episodes of these sightings.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer; the transaction is then to be given up.
+pub async fn observe(
+    client: &Client,
+    mut sightings: Vec<Sighting>,
+    hysteresis: Hysteresis,
+    now: Timestamp,
+) -> Result<Moved, Failure> {
+    let mut moved = Moved::default();
+    if sightings.is_empty() {
+        return Ok(moved);
+    }
+    sightings.sort_by(|a, b| (&a.key, a.observation.at).cmp(&(&b.key, b.observation.at)));
+    let mut states = lock(client, &sightings).await?;
+    for sighting in &sightings {
+        let state = states.entry(sighting.key.clone()).or_default();
+        let seen = sighting.observation;
+        let known = state.last_at.map(|last_at| State { last_at, open: state.open });
+        match next(known.as_ref(), seen, hysteresis) {
+            Move::Stay => {}
+            Move::Begin => {
+                let id = begin(client, sighting, now).await?;
+                alert::put(client, &sighting.alert, (sighting.key.outlet_id, id), now).await?;
+                moved.begun.push(sighting.key.clone());
+                moved.alerts += 1;
+                state.open = Some(Open { id, opened_at: seen.at, last_above_at: seen.at, peak: seen.value });
+            }
+            Move::Continue { peak } => {
+                if let Some(open) = &mut state.open {
+                    (open.last_above_at, open.peak) = (seen.at, peak);
+                    state.touched = true;
+                }
+            }
+            Move::End => {
+                if let Some(open) = state.open.take() {
+                    end(client, sighting.key.outlet_id, &open, seen.at).await?;
+                    moved.ended.push(sighting.key.clone());
+                }
+            }
+        }
+        if state.last_at.is_none_or(|last_at| seen.at > last_at) {
+            state.last_at = Some(seen.at);
+        }
+    }
+    keep(client, &states).await?;
+    Ok(moved)
+}
+
+#[derive(Debug, Default)]
+struct Locked {
+    last_at: Option<Timestamp>,
+    open: Option<Open>,
+    /// The open episode's figures changed.
+    touched: bool,
+}
+
+const KEYS: &str = "unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[]) AS t (outlet_id, position, rule_id, kind, subject)";
+
+/// A set of keys as columns.
+struct Columns<'k> {
+    outlets: Vec<i32>,
+    positions: Vec<i16>,
+    rules: Vec<i32>,
+    kinds: Vec<&'static str>,
+    subjects: Vec<&'k str>,
+}
+
+impl<'k> Columns<'k> {
+    fn of(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'k> {
+        Columns {
+            outlets: keys.clone().map(|key| key.outlet_id).collect(),
+            positions: keys.clone().map(|key| key.position).collect(),
+            rules: keys.clone().map(|key| key.rule_id).collect(),
+            kinds: keys.clone().map(|key| key.kind.name()).collect(),
+            subjects: keys.map(|key| key.subject.as_str()).collect(),
+        }
+    }
+}
+
+/// Makes and locks the state rows, in key order, and reads the open episodes.
+async fn lock(client: &Client, sightings: &[Sighting]) -> Result<BTreeMap<Key, Locked>, Failure> {
+    let mut keys: Vec<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
+    keys.dedup();
+    let columns = Columns::of(keys.iter().copied());
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+        [&columns.outlets, &columns.positions, &columns.rules, &columns.kinds, &columns.subjects];
+    let make = format!(
+        "INSERT INTO episode_state (outlet_id, position, rule_id, kind, subject) SELECT t.* FROM {KEYS} \
+         ORDER BY 1, 2, 3, 4, 5 ON CONFLICT DO NOTHING"
+    );
+    bounded(client.execute(&make, &params)).await?;
+    let lock = format!(
+        "SELECT s.outlet_id, s.position, s.rule_id, s.kind, s.subject, s.last_at FROM {KEYS} \
+         JOIN episode_state s USING (outlet_id, position, rule_id, kind, subject) ORDER BY 1, 2, 3, 4, 5 FOR UPDATE OF s"
+    );
+    let mut states: BTreeMap<Key, Locked> = BTreeMap::new();
+    for row in bounded(client.query(&lock, &params)).await? {
+        if let Some(key) = key_of(&row) {
+            states.insert(key, Locked { last_at: row.get(5), ..Locked::default() });
+        }
+    }
+    let open = format!(
+        "SELECT e.outlet_id, e.position, e.rule_id, e.kind, e.subject, e.id, e.opened_at, e.last_above_at, e.peak FROM {KEYS} \
+         JOIN episode_row e USING (outlet_id, position, rule_id, kind, subject) WHERE e.closed_at IS NULL"
+    );
+    for row in bounded(client.query(&open, &params)).await? {
+        let Some(state) = key_of(&row).and_then(|key| states.get_mut(&key)) else { continue };
+        let peak: Option<f64> = row.get(8);
+        state.open = Some(Open {
+            id: row.get(5),
+            opened_at: row.get(6),
+            last_above_at: row.get(7),
+            peak: peak.unwrap_or(f64::NEG_INFINITY),
+        });
+    }
+    Ok(states)
+}
+
+fn key_of(row: &tokio_postgres::Row) -> Option<Key> {
+    let kind = AlertKind::from_name(row.get(3))?;
+    Some(Key { outlet_id: row.get(0), position: row.get(1), rule_id: row.get(2), kind, subject: row.get(4) })
+}
+
+async fn begin(client: &Client, sighting: &Sighting, now: Timestamp) -> Result<i64, Failure> {
+    let (key, seen) = (&sighting.key, sighting.observation);
+    let insert = client.query_one(
+        "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, peak, limit_mg_m3, state, noticed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, 'open', $9) RETURNING id",
+        &[
+            &key.outlet_id,
+            &key.position,
+            &key.rule_id,
+            &key.kind.name(),
+            &key.subject,
+            &seen.at,
+            &Some(seen.value).filter(|value| value.is_finite()),
+            &sighting.limit,
+            &now,
+        ],
+    );
+    bounded(insert).await.map(|row| row.get(0))
+}
+
+async fn end(client: &Client, outlet_id: i32, open: &Open, at: Timestamp) -> Result<(), Failure> {
+    let update = client.execute(
+        "UPDATE episode_row SET closed_at = $3, state = 'closed', last_above_at = $4, peak = $5 WHERE outlet_id = $1 AND id = $2",
+        &[&outlet_id, &open.id, &at, &open.last_above_at, &Some(open.peak).filter(|peak| peak.is_finite())],
+    );
+    bounded(update).await.map(|_rows| ())
+}
+
+/// Writes back what the sightings changed.
+async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Failure> {
+    let columns = Columns::of(states.keys());
+    let times: Vec<Option<Timestamp>> = states.values().map(|state| state.last_at).collect();
+    let update = client.execute(
+        "UPDATE episode_state s SET last_at = t.last_at FROM unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[], \
+         $6::timestamptz[]) AS t (outlet_id, position, rule_id, kind, subject, last_at) \
+         WHERE s.outlet_id = t.outlet_id AND s.position = t.position AND s.rule_id = t.rule_id AND s.kind = t.kind AND s.subject = t.subject",
+        &[&columns.outlets, &columns.positions, &columns.rules, &columns.kinds, &columns.subjects, &times],
+    );
+    bounded(update).await?;
+    let touched: Vec<(i32, &Open)> = states
+        .iter()
+        .filter(|(_, state)| state.touched)
+        .filter_map(|(key, state)| state.open.as_ref().map(|open| (key.outlet_id, open)))
+        .collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let update = client.execute(
+        "UPDATE episode_row e SET last_above_at = t.at, peak = t.peak FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::float8[]) \
+         AS t (outlet_id, id, at, peak) WHERE e.outlet_id = t.outlet_id AND e.id = t.id",
+        &[
+            &touched.iter().map(|(outlet_id, _)| *outlet_id).collect::<Vec<i32>>(),
+            &touched.iter().map(|(_, open)| open.id).collect::<Vec<i64>>(),
+            &touched.iter().map(|(_, open)| open.last_above_at).collect::<Vec<Timestamp>>(),
+            &touched.iter().map(|(_, open)| Some(open.peak).filter(|peak| peak.is_finite())).collect::<Vec<Option<f64>>>(),
+        ],
+    );
+    bounded(update).await.map(|_rows| ())
+}
+
+/// Records an exceedance of the past, `[opened_at, closed_at)`: nobody is paged. One that touches another of the same key
+/// extends it; one that is known changes nothing.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn record_historical(
+    client: &Client,
+    sighting: &Sighting,
+    closed_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let (key, seen) = (&sighting.key, sighting.observation);
+    // Holding the state row makes two closers take turns.
+    lock(client, std::slice::from_ref(sighting)).await?;
+    let extend = client.query(
+        "UPDATE episode_row SET opened_at = least(opened_at, $6), last_above_at = greatest(last_above_at, $6), \
+         closed_at = greatest(closed_at, $7), peak = greatest(peak, $8) \
+         WHERE outlet_id = $1 AND position = $2 AND rule_id = $3 AND kind = $4 AND subject = $5 \
+         AND opened_at <= $7 AND (closed_at IS NULL OR closed_at >= $6) RETURNING id",
+        &[&key.outlet_id, &key.position, &key.rule_id, &key.kind.name(), &key.subject, &seen.at, &closed_at, &seen.value],
+    );
+    if !bounded(extend).await?.is_empty() {
+        return Ok(());
+    }
+    let insert = client.execute(
+        "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, 'historical', $10)",
+        &[
+            &key.outlet_id,
+            &key.position,
+            &key.rule_id,
+            &key.kind.name(),
+            &key.subject,
+            &seen.at,
+            &closed_at,
+            &seen.value,
+            &sighting.limit,
+            &now,
+        ],
+    );
+    bounded(insert).await.map(|_rows| ())
+}
+
+/// The keys of all open episodes of one kind.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn open_of_kind(client: &Client, kind: AlertKind) -> Result<Vec<Key>, Failure> {
+    let query = client.query(
+        "SELECT outlet_id, position, rule_id, kind, subject FROM episode_row WHERE closed_at IS NULL AND kind = $1",
+        &[&kind.name()],
+    );
+    Ok(bounded(query).await?.iter().filter_map(key_of).collect())
+}

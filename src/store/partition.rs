@@ -1,0 +1,104 @@
+//! Partitions of the tables that grow: `scan` by day, `average_wide` by month (UTC). They are made ahead, and on demand
+//! before a batch of old data; a table is made beside and attached, since `PARTITION OF` waits for every open insert.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use crate::store::session::{Failure, Session, bounded};
+
+/// A partitioned table and the length of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Partitioned {
+    /// `scan`, a day each.
+    Scan,
+    /// `average_wide`, a month each.
+    AverageWide,
+}
+
+impl Partitioned {
+    const fn table(self) -> &'static str {
+        match self {
+            Partitioned::Scan => "scan",
+            Partitioned::AverageWide => "average_wide",
+        }
+    }
+
+    /// First day of the partition that holds `at`.
+    fn first_day(self, at: Timestamp) -> Date {
+        let date = TimeZone::UTC.to_datetime(at).date();
+        match self {
+            Partitioned::Scan => date,
+            Partitioned::AverageWide => date.first_of_month(),
+        }
+    }
+
+    fn next(self, first: Date) -> Date {
+        let span = match self {
+            Partitioned::Scan => 1.day(),
+            Partitioned::AverageWide => 1.month(),
+        };
+        first.checked_add(span).unwrap_or(first)
+    }
+}
+
+/// Remembers which partitions are known to exist.
+#[derive(Debug, Default)]
+pub struct Partitions(BTreeSet<(Partitioned, Date)>);
+
+impl Partitions {
+    /// Makes sure that the partitions for these times exist.
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not make them.
+    pub async fn ensure(
+        &mut self,
+        session: &mut Session,
+        table: Partitioned,
+        times: impl Iterator<Item = Timestamp>,
+    ) -> Result<(), Failure> {
+        let missing: BTreeSet<Date> =
+            times.map(|at| table.first_day(at)).filter(|first| !self.0.contains(&(table, *first))).collect();
+        for first in missing {
+            if let Err(failure) = make(session, table, first).await {
+                session.discard();
+                return Err(failure);
+            }
+            self.0.insert((table, first));
+        }
+        Ok(())
+    }
+
+    /// Makes partitions from 8 days back to 2 days ahead.
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not make them.
+    pub async fn ensure_ahead(&mut self, session: &mut Session, now: Timestamp) -> Result<(), Failure> {
+        let hours = |hours: i64| now.checked_add(hours.hours()).unwrap_or(now);
+        self.ensure(session, Partitioned::Scan, (-8..=2).map(|days| hours(days * 24))).await?;
+        self.ensure(session, Partitioned::AverageWide, [hours(-8 * 24), now, hours(48)].into_iter()).await
+    }
+}
+
+async fn make(session: &mut Session, table: Partitioned, first: Date) -> Result<(), Failure> {
+    let parent = table.table();
+    let name = format!("{parent}_{}", first.strftime("%Y%m%d"));
+    let next = table.next(first);
+    let client = session.client().await?;
+    // The lock makes concurrent makers wait for each other; who comes second finds the partition attached.
+    bounded(client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(826402)")).await?;
+    let attached = client.query_one(
+        "SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2))",
+        &[&parent, &name],
+    );
+    if !bounded(attached).await?.get::<_, bool>(0) {
+        let statement = format!(
+            "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL); \
+             ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{first} 00:00:00+00') TO ('{next} 00:00:00+00')"
+        );
+        bounded(client.batch_execute(&statement)).await?;
+    }
+    bounded(client.batch_execute("COMMIT")).await
+}
