@@ -35,7 +35,7 @@ impl Span {
             let within = within.as_secs_f64();
             if within > 0.0 { (seconds(from, to) / within).min(1.0) } else { 1.0 }
         };
-        self.shaped(at, |from, to| way(from, to))
+        self.shaped(at, way)
     }
 
     /// How strongly (0 to 1) it works when it comes and goes as `1 - exp(-t / time_constant_s)`.

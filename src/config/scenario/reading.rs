@@ -25,13 +25,13 @@ const PROCESSES: [(&str, Process); 3] = [
     ("carbon-roasting", Process::CarbonRoasting),
 ];
 
-/// What events may refer to, known even where the rest of an outlet is wrong.
+/// What events may refer to, known even where the rest of an outlet is wrong. A name that is unreadable or taken is `None`.
 #[derive(Default)]
 struct Names {
     outlet: Option<String>,
     analysers: Vec<Option<String>>,
     channels: Vec<ChannelCode>,
-    /// A code could not be read, so an unknown channel may only be its echo.
+    /// A code is unreadable or taken, so an unknown channel may only be its echo.
     unread_channels: bool,
 }
 
@@ -70,13 +70,12 @@ fn outlet(mut section: Section<'_>, earlier: &[Names], addresses: &mut Addresses
             plant::is_outlet_code(text).then(|| text.to_owned())
         }),
     );
-    if let Some(code) = &code
-        && earlier.iter().any(|other| other.outlet.as_ref() == Some(code))
-    {
+    let again = code.is_some() && earlier.iter().any(|other| other.outlet == code);
+    if let Some(code) = code.as_ref().filter(|_| again) {
         section.problem("code", &format!("{code:?} a second time"), "a code of its own for each outlet");
     }
     let process = section.required("process", check::one_of(&PROCESSES));
-    let mut names = Names { outlet: code.clone(), ..Names::default() };
+    let mut names = Names { outlet: code.clone().filter(|_| !again), ..Names::default() };
     let sections = section.tables("analyser");
     if sections.is_empty() && !section.has("analyser") {
         section.problem("analyser", "nothing", "at least one [[outlet.analyser]]");
@@ -102,12 +101,11 @@ fn analyser(mut section: Section<'_>, names: &mut Names, addresses: &mut Address
             valid.then(|| text.to_owned())
         }),
     );
-    if let Some(name) = &name
-        && names.analysers.iter().flatten().any(|other| other == name)
-    {
+    let again = name.is_some() && names.analysers.contains(&name);
+    if let Some(name) = name.as_ref().filter(|_| again) {
         section.problem("name", &format!("{name:?} a second time"), "a name of its own within the outlet");
     }
-    names.analysers.push(name.clone());
+    names.analysers.push(name.clone().filter(|_| !again));
     let listen = section.required(
         "listen",
         check::text("ADDRESS:PORT, as \"127.0.0.1:0\" (port 0: any free port)", |text| text.parse().ok()),
@@ -156,11 +154,14 @@ fn channel(mut section: Section<'_>, names: &mut Names, taken: &mut Taken) -> Op
         }),
     );
     match code {
-        Some((code, _)) if names.channels.contains(&code) => section.problem(
-            "code",
-            &format!("{code} a second time"),
-            "each code once an outlet; name a second measurement with a suffix, as a21026-2",
-        ),
+        Some((code, _)) if names.channels.contains(&code) => {
+            names.unread_channels = true;
+            section.problem(
+                "code",
+                &format!("{code} a second time"),
+                "each code once an outlet; name a second measurement with a suffix, as a21026-2",
+            );
+        }
         Some((code, _)) => names.channels.push(code),
         None => names.unread_channels = true,
     }
@@ -243,12 +244,8 @@ impl Taken {
 fn event(mut section: Section<'_>, names: &[Names]) -> Option<Event> {
     let after = section.required("after_s", duration(0.0));
     let lasts = section.optional("for_s", duration(0.001));
-    let known: Vec<(&str, usize)> = names
-        .iter()
-        .enumerate()
-        .filter_map(|(index, names)| names.outlet.as_deref().map(|code| (code, index)))
-        .collect();
-    let outlet = section.required("outlet", check::one_of(&known));
+    let outlets: Vec<Option<&str>> = names.iter().map(|names| names.outlet.as_deref()).collect();
+    let outlet = section.required("outlet", position(&outlets)).flatten();
     let names = outlet.and_then(|outlet| names.get(outlet));
     let kind = kind(&mut section, names);
     Some(Event { after: after?, lasts: lasts?, outlet: outlet?, kind: kind? })
@@ -308,13 +305,19 @@ fn analyser_of(section: &mut Section<'_>, names: Option<&Names>) -> Option<usize
         section.required("analyser", check::any_text());
         return None;
     };
-    let known: Vec<(&str, usize)> = names
-        .analysers
-        .iter()
-        .enumerate()
-        .filter_map(|(index, name)| name.as_deref().map(|name| (name, index)))
-        .collect();
-    section.required("analyser", check::one_of(&known))
+    let analysers: Vec<Option<&str>> = names.analysers.iter().map(Option::as_deref).collect();
+    section.required("analyser", position(&analysers)).flatten()
+}
+
+/// Which of the names it is. While one of them could not be read, an unknown name may be its echo and passes as `None`.
+fn position<'c>(names: &'c [Option<&'c str>]) -> check::Check<'c, Option<usize>> {
+    let known: Vec<String> = names.iter().flatten().map(|name| format!("{name:?}")).collect();
+    check::text(&format!("one of {}", known.join(", ")), |text| {
+        match names.iter().position(|name| *name == Some(text)) {
+            Some(index) => Some(Some(index)),
+            None => names.contains(&None).then_some(None),
+        }
+    })
 }
 
 /// Seconds with or without decimals, a week at most.

@@ -76,7 +76,7 @@ fn what_is_written_is_what_is_checked() {
 
 #[test]
 fn every_mutation_is_refused_with_line_and_key() {
-    let mutations: [(&str, &str, usize, &str); 27] = [
+    let mutations: [(&str, &str, usize, &str); 28] = [
         ("scenario/1", "scenario/2", 1, "schema"),
         ("seed = 7", "seed = -7", 2, "seed"),
         ("seed = 7", "sed = 7", 2, "sed"),
@@ -84,6 +84,7 @@ fn every_mutation_is_refused_with_line_and_key() {
         ("cement-kiln", "cement", 5, "outlet[0].process"),
         ("process = \"cement-kiln\"\n", "", 3, "outlet[0].process"),
         ("name = \"dust\"", "name = \"gas\"", 16, "outlet[0].analyser[1].name"),
+        ("name = \"dust\"", "name = \"Dust\"", 16, "outlet[0].analyser[1].name"),
         ("name = \"gas\"", "name = \"Gas\"", 7, "outlet[0].analyser[0].name"),
         ("127.0.0.1:5021", "127.0.0.1:5020", 17, "outlet[0].analyser[1].listen"),
         ("127.0.0.1:5021", "localhost", 17, "outlet[0].analyser[1].listen"),
