@@ -1,5 +1,7 @@
 //! `cems simulate`: stack analysers without stacks, behind Modbus TCP.
 
+use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,21 +57,22 @@ fn serve(scenario: Scenario, options: Options) -> anyhow::Result<()> {
     runtime.block_on(async {
         let shutdown = shutdown::on_signals()?;
         let running = server::start(scenario, options, shutdown.clone()).await?;
-        describe(&running);
+        describe(&running, &mut io::stdout().lock())?;
         running.ended().await;
         Ok(())
     })
 }
 
-fn describe(running: &Running) {
+fn describe(running: &Running, out: &mut impl Write) -> io::Result<()> {
     let simulation = running.simulation();
     for ((_, outlet, analyser), endpoint) in simulation.analysers().zip(running.endpoints()) {
-        println!("{}  unit {}  {}/{}", endpoint.address, endpoint.unit, outlet.code, analyser.name);
+        writeln!(out, "{}  unit {}  {}/{}", endpoint.address, endpoint.unit, outlet.code, analyser.name)?;
         for line in registers(analyser) {
-            println!("    {line}");
+            writeln!(out, "    {line}")?;
         }
     }
-    println!("serving; Ctrl-C ends it");
+    writeln!(out, "serving; Ctrl-C ends it")?;
+    out.flush()
 }
 
 /// What a person needs to poll the analyser, a line a value.

@@ -47,7 +47,7 @@ pub struct RegisterImage {
     holding: Block,
     input: Block,
     served: Vec<Served>,
-    /// As the status register says it; `NORMAL` bits for an analyser without one.
+    /// As the status register says it; no bits for an analyser without one.
     pub status: StatusBits,
 }
 
