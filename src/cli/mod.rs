@@ -2,6 +2,8 @@
 
 /// What the process returns.
 pub mod exit_code;
+/// Stack analysers without stacks.
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -17,10 +19,14 @@ struct Arguments {
 
 /// One variant a subcommand; its arguments and its `run` are in the file of the same name.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Simulate(simulate::Arguments),
+}
 
 /// Reads the command line, runs the subcommand, gives its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {}
+    match arguments.command {
+        Command::Simulate(arguments) => simulate::run(arguments),
+    }
 }
