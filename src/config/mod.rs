@@ -1,8 +1,22 @@
 //! Configuration: as written -> checked. All problems at once; unknown keys refused; nothing is opened before all is clean.
 
+/// What is wrong, where, and what is allowed.
+pub mod problem;
 /// What a single value may be.
 pub mod check;
 /// A file as written: values with their lines, overlaid by the environment.
 pub mod document;
-/// What is wrong, where, and what is allowed.
-pub mod problem;
+/// The kinds of document, by `schema`: one function that checks any file.
+pub mod kind;
+/// Pollutants, rules and plant of all files together, checked against each other.
+pub mod catalogue;
+/// `pollutants/1`: factor codes with names and units.
+pub mod pollutants;
+/// `rules/1`: limits with their documents.
+pub mod rules;
+/// `plant/1`: enterprises, outlets with their analysers and channels, gateways, who is told.
+pub mod plant;
+/// The data that the binary carries: pollutants, rules, the demonstration plant.
+pub mod seeds;
+
+pub use kind::{check_file, check_files};
