@@ -2,10 +2,10 @@
 //! `seeds/plant-demo.toml` shows every key. Entries with `from` (and `until`) hold for a time; an entry without `until`
 //! ends where the next one begins.
 
-/// Codes and times, as all data documents write them.
-pub(in crate::config) mod period;
 /// `[[outlet]]` with its settings, analysers and channels.
 mod outlet;
+/// Codes and times, as all data documents write them.
+pub(in crate::config) mod period;
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
 
 fn enterprise(section: &mut Section<'_>, written: &mut Written) {
     let allowed = "a unified social credit code (GB 32100): 18 characters, the last one a check character";
-    let code = section
-        .required("code", check::text(allowed, |text| is_credit_code(text).then(|| text.to_owned())));
+    let code =
+        section.required("code", check::text(allowed, |text| is_credit_code(text).then(|| text.to_owned())));
     let name = section.required("name", check::any_text());
     let industry = section.required(
         "industry",
@@ -71,15 +71,15 @@ fn is_credit_code(code: &str) -> bool {
     const ALPHABET: &str = "0123456789ABCDEFGHJKLMNPQRTUWXY";
     let values: Option<Vec<usize>> = code.chars().map(|character| ALPHABET.find(character)).collect();
     let Some(values) = values.filter(|values| values.len() == 18) else { return false };
-    let (weighted, _next) = values.iter().take(17).fold((0, 1), |(sum, weight), value| {
-        (sum + value * weight, weight * 3 % 31)
-    });
+    let (weighted, _next) =
+        values.iter().take(17).fold((0, 1), |(sum, weight), value| (sum + value * weight, weight * 3 % 31));
     values.last().is_some_and(|last| (weighted + last) % 31 == 0)
 }
 
 fn gateway(section: &mut Section<'_>, written: &mut Written) {
     let allowed = "a gateway name: 1 to 64 small letters, digits or \"-\", not \"central\"";
-    let name = section.required("name", check::text(allowed, |text| is_gateway_name(text).then(|| text.to_owned())));
+    let name =
+        section.required("name", check::text(allowed, |text| is_gateway_name(text).then(|| text.to_owned())));
     let name: Option<Arc<str>> = name.map(Arc::from);
     if let Some(name) = &name {
         written.declare("gateway", name, &section.place("name"));
@@ -141,7 +141,8 @@ mod tests {
         for good in ["91330100799655058B", "9144030071526726XG", "914403001922038216"] {
             assert!(is_credit_code(good), "{good}");
         }
-        for bad in ["91330100799655058C", "9133010079965505B8", "91330100799655058", "91330100799655058b", ""] {
+        for bad in ["91330100799655058C", "9133010079965505B8", "91330100799655058", "91330100799655058b", ""]
+        {
             assert!(!is_credit_code(bad), "{bad}");
         }
     }

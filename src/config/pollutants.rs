@@ -48,8 +48,7 @@ fn pollutant(section: &mut Section<'_>) -> Option<Pollutant> {
         section.problem("unit", &format!("{:?}", unit.name()), &units_of(role));
         return None;
     }
-    let factor =
-        Factor { code: String::new(), symbol: symbol?, role: role?, molar_mass: molar_mass? };
+    let factor = Factor { code: String::new(), symbol: symbol?, role: role?, molar_mass: molar_mass? };
     Some(Pollutant { factor, name_en: name_en?, name_zh: name_zh?, unit: unit? })
 }
 

@@ -35,6 +35,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether both may be versions of one rule: only number, period, reference, comparison and document may change in time.
+    pub fn is_about_the_same(&self, other: &Rule) -> bool {
+        (&self.process, &self.factor, &self.division, &self.industry, self.kind)
+            == (&other.process, &other.factor, &other.division, &other.industry, other.kind)
+    }
+
     /// Whether the rule is about this factor of an outlet with this process in this division. (When it holds is in `limit`.)
     pub fn applies_to(&self, division: &str, process: &str, factor: &str) -> bool {
         division.starts_with(&self.division) && self.process == process && self.factor == factor

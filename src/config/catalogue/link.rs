@@ -65,7 +65,9 @@ fn rules(written: &mut Written, pollutants: &HashMap<&str, &Pollutant>) -> Vec<R
         let role = pollutants.get(entry.rule.factor.as_str()).map(|pollutant| pollutant.factor.role);
         if known && role.is_some_and(|role| role != Role::Pollutant) {
             let found = format!("{:?}", entry.rule.factor);
-            written.problems.push(place.problem(found, "a factor whose role is \"pollutant\": limits are concentrations"));
+            written.problems.push(
+                place.problem(found, "a factor whose role is \"pollutant\": limits are concentrations"),
+            );
         }
         versions.entry(entry.rule.code.clone()).or_default().push(entry);
     }
@@ -73,7 +75,7 @@ fn rules(written: &mut Written, pollutants: &HashMap<&str, &Pollutant>) -> Vec<R
     for mut versions in versions.into_values() {
         versions.sort_by_key(|version| version.rule.limit.from);
         if let [first, later @ ..] = versions.as_slice() {
-            for version in later.iter().filter(|version| !about_the_same(&first.rule, &version.rule)) {
+            for version in later.iter().filter(|version| !first.rule.is_about_the_same(&version.rule)) {
                 let allowed = format!(
                     "versions of one rule share process, pollutant, division, industry and kind; {} says otherwise: \
                      give this one a code of its own",
@@ -84,7 +86,8 @@ fn rules(written: &mut Written, pollutants: &HashMap<&str, &Pollutant>) -> Vec<R
             }
         }
         let dated = versions.into_iter().map(|version| {
-            let dated = Dated { from: version.rule.limit.from, until: version.rule.limit.until, value: version.rule };
+            let dated =
+                Dated { from: version.rule.limit.from, until: version.rule.limit.until, value: version.rule };
             (version.places, dated)
         });
         let history = history(dated.collect(), &mut written.problems);
@@ -95,11 +98,6 @@ fn rules(written: &mut Written, pollutants: &HashMap<&str, &Pollutant>) -> Vec<R
         }));
     }
     rules
-}
-
-fn about_the_same(a: &Rule, b: &Rule) -> bool {
-    (&a.process, &a.factor, &a.division, &a.industry, a.kind)
-        == (&b.process, &b.factor, &b.division, &b.industry, b.kind)
 }
 
 fn served(written: &mut Written) -> Served {
@@ -147,7 +145,10 @@ fn analysers(outlet: &mut WrittenOutlet, written: &mut Written) -> Vec<(Arc<str>
 }
 
 /// Versions of one code together, in the order in which codes first appear.
-fn channels(entries: Vec<WrittenChannel>, written: &mut Written) -> Vec<(ChannelCode, History<ChannelSettings>)> {
+fn channels(
+    entries: Vec<WrittenChannel>,
+    written: &mut Written,
+) -> Vec<(ChannelCode, History<ChannelSettings>)> {
     let mut order: Vec<ChannelCode> = Vec::new();
     let mut versions: HashMap<ChannelCode, Vec<(Places, Dated<ChannelSettings>)>> = HashMap::new();
     for entry in entries {
@@ -180,12 +181,19 @@ fn one_channel(
         let unit = format!("{:?}", settings.unit.name());
         if !role.units().contains(&settings.unit) {
             problem("unit", unit, units_of(role));
-        } else if settings.unit == Unit::Ppm && role == Role::Pollutant && pollutant.factor.molar_mass.is_none() {
+        } else if settings.unit == Unit::Ppm
+            && role == Role::Pollutant
+            && pollutant.factor.molar_mass.is_none()
+        {
             let code = channel.code.factor();
             problem("unit", unit, format!("\"mg/m3\", or a molar_mass for {code} in the pollutants file"));
         }
         if role.has_moisture_basis() && !channel.names_moisture_basis {
-            problem("moisture_basis", "nothing".to_owned(), "\"wet\" or \"dry\": what the analyser measures".to_owned());
+            problem(
+                "moisture_basis",
+                "nothing".to_owned(),
+                "\"wet\" or \"dry\": what the analyser measures".to_owned(),
+            );
         }
         if role.has_state_basis() && !channel.names_state_basis {
             let allowed = "\"standard\" or \"actual\": what the analyser measures".to_owned();
@@ -198,7 +206,8 @@ fn one_channel(
         problem("analyser", name, format!("an analyser of this outlet: {}", known.join(", ")));
     } else if !outlet.faulty_entries {
         let from = channel.settings.from;
-        let there = analysers.iter().any(|(name, history)| *name == settings.analyser && history.at(from).is_some());
+        let there =
+            analysers.iter().any(|(name, history)| *name == settings.analyser && history.at(from).is_some());
         if !there {
             problem("analyser", name, format!("an analyser that is there at the channel's `from`, {from}"));
         }

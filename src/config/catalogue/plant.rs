@@ -56,25 +56,26 @@ struct Parts {
 
 impl Parts {
     fn outlet(&self, entry: OutletEntry) -> Result<Outlet, Dangling> {
-        let dangling = |what: String| Dangling { outlet: entry.code.to_string(), what };
+        let code = Arc::clone(&entry.code);
+        let dangling = |what: String| Dangling { outlet: code.to_string(), what };
         let Some(enterprise) = self.enterprises.get(&entry.enterprise) else {
             return Err(dangling(format!("enterprise {}", entry.enterprise)));
         };
         let mut channels = Vec::with_capacity(entry.channels.len());
-        for (code, settings) in &entry.channels {
+        for (code, settings) in entry.channels {
             let Some(factor) = self.factors.get(code.factor()) else {
                 return Err(dangling(format!("pollutant {}", code.factor())));
             };
-            channels.push(Channel { code: *code, factor: factor.clone(), settings: settings.clone() });
+            channels.push(Channel { code, factor: factor.clone(), settings });
         }
         let processes: BTreeSet<&str> =
             entry.settings.iter().map(|dated| dated.value.process.as_str()).collect();
         let applies = |rule: &Rule| {
             enterprise.industry.starts_with(&rule.industry)
                 && processes.iter().any(|process| {
-                    channels.iter().any(|channel| {
-                        rule.applies_to(&enterprise.division, process, &channel.factor.code)
-                    })
+                    channels
+                        .iter()
+                        .any(|channel| rule.applies_to(&enterprise.division, process, &channel.factor.code))
                 })
         };
         let rules = self.rules.iter().filter(|rule| applies(rule)).map(Arc::clone).collect();

@@ -46,7 +46,8 @@ impl Written {
     pub fn require(&mut self, noun: &'static str, code: &str, place: &Place) -> bool {
         let known = self.knows(noun, code);
         if !known {
-            let allowed = format!("the code of a {noun} in the files given together; add the entry or its file");
+            let allowed =
+                format!("the code of a {noun} in the files given together; add the entry or its file");
             self.problems.push(place.problem(format!("{code:?}"), allowed));
         }
         known
@@ -69,7 +70,8 @@ impl Default for Places {
 impl Places {
     pub fn of(section: &Section<'_>, keys: &[&'static str]) -> Places {
         let keys: Vec<(&'static str, Place)> = keys.iter().map(|key| (*key, section.place(key))).collect();
-        let of_section = Place { file: section.file().to_owned(), line: section.line(), key: section.path().to_owned() };
+        let of_section =
+            Place { file: section.file().to_owned(), line: section.line(), key: section.path().to_owned() };
         Places { section: of_section, keys }
     }
 

@@ -73,14 +73,19 @@ fn settings(section: &mut Section<'_>) -> Option<OutletSettings> {
     let cutoff = section.with_default("oxygen_cutoff_percent", check::number(1.0..=20.9), 19.0);
     let policy =
         section.with_default("cutoff_policy", check::one_of(&policies), CutoffPolicy::NotConvertible);
-    let pressure = section.with_default("ambient_pressure_pa", check::number(30_000.0..=120_000.0), 101_325.0);
+    let pressure =
+        section.with_default("ambient_pressure_pa", check::number(30_000.0..=120_000.0), 101_325.0);
     let moisture = section.optional("moisture_fraction", check::number(0.0..=0.9));
     let area = section.optional("area_m2", check::number(0.001..=1000.0));
     let velocity = section.with_default("velocity_coefficient", check::number(0.1..=10.0), 1.0);
     if let (Some(cutoff), Some(air)) = (cutoff, air)
         && cutoff >= air
     {
-        section.problem("oxygen_cutoff_percent", &cutoff.to_string(), &format!("below the oxygen of air, {air}"));
+        section.problem(
+            "oxygen_cutoff_percent",
+            &cutoff.to_string(),
+            &format!("below the oxygen of air, {air}"),
+        );
         return None;
     }
     if let (Some(cutoff), Some(Some(reference))) = (cutoff, reference)
@@ -173,11 +178,16 @@ fn range(section: &mut Section<'_>) -> Option<(f64, f64)> {
     match numbers.as_slice() {
         [low, high] if low < high => Some((*low, *high)),
         [low, high] => {
-            section.problem("range", &format!("[{low}, {high}]"), "[lower end, upper end], the lower one first");
+            section.problem(
+                "range",
+                &format!("[{low}, {high}]"),
+                "[lower end, upper end], the lower one first",
+            );
             None
         }
         other => {
-            let found = if section.has("range") { format!("{} numbers", other.len()) } else { "nothing".to_owned() };
+            let found =
+                if section.has("range") { format!("{} numbers", other.len()) } else { "nothing".to_owned() };
             section.problem("range", &found, "two numbers: [lower end, upper end]");
             None
         }
@@ -185,5 +195,8 @@ fn range(section: &mut Section<'_>) -> Option<(f64, f64)> {
 }
 
 fn channel_code<'c>() -> check::Check<'c, ChannelCode> {
-    check::text("a factor code of HJ 212, as \"a21026\", with a suffix for a second one, as \"a21026-2\"", ChannelCode::new)
+    check::text(
+        "a factor code of HJ 212, as \"a21026\", with a suffix for a second one, as \"a21026-2\"",
+        ChannelCode::new,
+    )
 }
