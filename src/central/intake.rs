@@ -96,7 +96,13 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
     let sender = match parse(&arrival.topic) {
         Some((gateway, Lane::Live | Lane::Backfill)) => gateway,
         Some(_) | None => {
-            return vec![refused(arrival, "", None, arrival.payload.clone(), "the topic carries no records".to_owned())];
+            return vec![refused(
+                arrival,
+                "",
+                None,
+                arrival.payload.clone(),
+                "the topic carries no records".to_owned(),
+            )];
         }
     };
     let told = Told::of(arrival);
@@ -111,7 +117,9 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         }
         match accept(arrival, sender, bytes.clone(), plant) {
             Ok(one) => taken.push(one),
-            Err(reason) => taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason)),
+            Err(reason) => {
+                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason))
+            }
         }
     }
     taken
@@ -153,7 +161,11 @@ fn epoch_of(arrival: &Arrival, line: &[u8]) -> Option<String> {
     struct Epoch {
         epoch: String,
     }
-    let told = arrival.user_properties.iter().find(|(key, _)| key == property::EPOCH).map(|(_, value)| value.clone());
+    let told = arrival
+        .user_properties
+        .iter()
+        .find(|(key, _)| key == property::EPOCH)
+        .map(|(_, value)| value.clone());
     told.or_else(|| serde_json::from_slice::<Epoch>(line).ok().map(|found| found.epoch))
         .filter(|epoch| epoch.len() <= 64)
 }
@@ -209,7 +221,9 @@ fn check_time(at: Timestamp, now: Timestamp) -> Result<(), String> {
         ));
     }
     if age > PAST {
-        return Err(format!("the record's time {at} is older than the retention of 400 days (the centre's clock: {now})"));
+        return Err(format!(
+            "the record's time {at} is older than the retention of 400 days (the centre's clock: {now})"
+        ));
     }
     Ok(())
 }

@@ -25,7 +25,8 @@ pub struct Meters {
 impl Meters {
     /// Registers all of them.
     pub fn new(metrics: &Metrics) -> Meters {
-        let buckets = || [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0].into_iter();
+        let buckets =
+            || [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0].into_iter();
         let meters = Meters {
             messages: Counter::default(),
             scans_stored: Counter::default(),
@@ -41,16 +42,32 @@ impl Meters {
         };
         metrics.register(|registry| {
             let registry = registry.sub_registry_with_prefix("cems_central");
-            registry.register("messages", "MQTT messages taken into a committed batch", meters.messages.clone());
+            registry.register(
+                "messages",
+                "MQTT messages taken into a committed batch",
+                meters.messages.clone(),
+            );
             registry.register("scans_stored", "Scans stored, each once", meters.scans_stored.clone());
             registry.register("scans_known", "Scans that were stored before", meters.scans_known.clone());
             registry.register("quarantined", "Records kept in quarantine", meters.quarantined.clone());
             registry.register("windows", "Windows computed", meters.windows.clone());
-            registry.register("revisions", "Window figures that were new or changed", meters.revisions.clone());
+            registry.register(
+                "revisions",
+                "Window figures that were new or changed",
+                meters.revisions.clone(),
+            );
             registry.register("deliveries", "Alerts delivered to a channel", meters.deliveries.clone());
-            registry.register("deliveries_failed", "Attempts at delivery that failed", meters.failed_deliveries.clone());
+            registry.register(
+                "deliveries_failed",
+                "Attempts at delivery that failed",
+                meters.failed_deliveries.clone(),
+            );
             registry.register("due_windows", "Windows that wait to be computed", meters.backlog.clone());
-            registry.register("batch_seconds", "From a batch's start to its COMMIT", meters.batch_seconds.clone());
+            registry.register(
+                "batch_seconds",
+                "From a batch's start to its COMMIT",
+                meters.batch_seconds.clone(),
+            );
             let help = "From an alert's creation to its delivery";
             registry.register("delivery_seconds", help, meters.delivery_seconds.clone());
         });
@@ -68,7 +85,6 @@ impl Meters {
         self.scans_stored.inc_by(count(stored));
         self.scans_known.inc_by(count(all.saturating_sub(stored)));
     }
-
 
     /// One more record in quarantine.
     pub fn quarantined(&self) {

@@ -1,1 +1,22 @@
-//! To come.
+//! The centre: from the broker's messages to stored scans, averages, verdicts and alerts. Start with `pipeline`.
+
+/// What a message is worth. Pure.
+pub mod intake;
+/// Signs of life in memory.
+pub mod life;
+/// Figures for `/metrics`.
+pub mod meters;
+/// Alerts to people.
+pub mod notify;
+/// One batch to COMMIT: read this first.
+pub mod pipeline;
+/// What a batch has committed.
+pub mod receipts;
+/// Who is silent.
+pub mod silence;
+/// Messages in, receipts and acknowledgements out.
+pub mod subscribe;
+/// What single scans show. Pure.
+pub mod warning;
+/// Due windows to averages, verdicts and alerts.
+pub mod windows;

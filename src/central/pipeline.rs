@@ -114,17 +114,24 @@ impl Writer {
 
     /// Validates and corrects; makes partitions and provenance numbers that are missing.
     async fn ready(&mut self, scans: Vec<TakenScan>) -> Result<Vec<Ready>, Failure> {
-        self.partitions.ensure(&mut self.session, Partitioned::Scan, scans.iter().map(|scan| scan.at)).await?;
+        self.partitions
+            .ensure(&mut self.session, Partitioned::Scan, scans.iter().map(|scan| scan.at))
+            .await?;
         let mut ready = Vec::with_capacity(scans.len());
         for scan in scans {
             let origin = (scan.record.gateway_id, scan.record.epoch, scan.record.cfg.0);
             let provenance_id = self.provenances.number(&mut self.session, &origin).await?;
-            let evaluated = evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
+            let evaluated =
+                evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
             let sightings =
                 sightings(&scan.outlet, (scan.at, scan.record.received_at), &evaluated, &self.shared.open);
-            let letters = |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
-            let flag = letters(&|position| scan.readings.get(position).map_or('-', |reading| reading.flag.letter()));
-            let checked = letters(&|position| evaluated.channels.get(position).map_or('-', |value| value.flag.letter()));
+            let letters =
+                |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
+            let flag =
+                letters(&|position| scan.readings.get(position).map_or('-', |reading| reading.flag.letter()));
+            let checked = letters(&|position| {
+                evaluated.channels.get(position).map_or('-', |value| value.flag.letter())
+            });
             self.shared.life.heard(&scan.outlet, scan.at, &scan.readings);
             ready.push(Ready {
                 row: NewScan {
@@ -140,7 +147,11 @@ impl Writer {
                     checked: (checked != flag).then_some(checked),
                     flag,
                     measured: scan.readings.iter().map(value_or_nan).collect(),
-                    corrected: evaluated.channels.iter().map(|value| value.corrected.unwrap_or(f64::NAN)).collect(),
+                    corrected: evaluated
+                        .channels
+                        .iter()
+                        .map(|value| value.corrected.unwrap_or(f64::NAN))
+                        .collect(),
                 },
                 record: scan.record,
                 sightings,
@@ -265,7 +276,12 @@ impl Writer {
     }
 
     /// Keeps refused records whole and tells a person, in one transaction.
-    async fn keep(&mut self, refused: Vec<Kept>, now: Timestamp, receipts: &mut Receipts) -> Result<(), Failure> {
+    async fn keep(
+        &mut self,
+        refused: Vec<Kept>,
+        now: Timestamp,
+        receipts: &mut Receipts,
+    ) -> Result<(), Failure> {
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
         let mut cases: BTreeMap<Key, Sighting> = BTreeMap::new();
@@ -292,13 +308,20 @@ impl Writer {
     ///
     /// # Errors
     /// [`Failure`] when even that fails; nothing is receipted then.
-    pub async fn refuse(&mut self, arrival: &Arrival, reason: &str, now: Timestamp) -> Result<Receipts, Failure> {
+    pub async fn refuse(
+        &mut self,
+        arrival: &Arrival,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Receipts, Failure> {
         let plant = Arc::new(Plant::default());
         let mut receipts = Receipts::default();
         let refused = take(arrival, &plant)
             .into_iter()
             .filter_map(|taken| match taken {
-                Taken::Refused(kept) => Some(Kept { reason: format!("the store refuses it: {reason}"), ..*kept }),
+                Taken::Refused(kept) => {
+                    Some(Kept { reason: format!("the store refuses it: {reason}"), ..*kept })
+                }
                 Taken::Scan(_) | Taken::Event(_) => None,
             })
             .collect();
@@ -320,16 +343,22 @@ fn value_or_nan(reading: &Reading) -> f64 {
 }
 
 fn conflict_reason() -> String {
-    "another record with the same key and other bytes is stored already; the first stands (conflict)".to_owned()
+    "another record with the same key and other bytes is stored already; the first stands (conflict)"
+        .to_owned()
 }
 
 /// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
 fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
-    let (mut unique, mut repeated, mut conflicts): (Vec<Ready>, Vec<Origin>, Vec<Kept>) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut unique, mut repeated, mut conflicts): (Vec<Ready>, Vec<Origin>, Vec<Kept>) =
+        (Vec::new(), Vec::new(), Vec::new());
     for ready in sorted {
         match unique.last() {
-            Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => repeated.push(ready.record),
-            Some(last) if last.row.key() == ready.row.key() => conflicts.push(ready.record.kept(conflict_reason())),
+            Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => {
+                repeated.push(ready.record)
+            }
+            Some(last) if last.row.key() == ready.row.key() => {
+                conflicts.push(ready.record.kept(conflict_reason()))
+            }
             Some(_) | None => unique.push(ready),
         }
     }

@@ -46,8 +46,14 @@ impl Receipts {
 
     /// The receipts to publish.
     pub fn into_receipts(self) -> impl Iterator<Item = Receipt> {
-        self.0.into_iter().filter(|((gateway, _), _)| is_gateway_name(gateway)).map(|((gateway, epoch), (stored, quarantined))| {
-            Receipt { v: VERSION, gateway, epoch, ranges: Ranges::of(stored), quarantined: Ranges::of(quarantined) }
-        })
+        self.0.into_iter().filter(|((gateway, _), _)| is_gateway_name(gateway)).map(
+            |((gateway, epoch), (stored, quarantined))| Receipt {
+                v: VERSION,
+                gateway,
+                epoch,
+                ranges: Ranges::of(stored),
+                quarantined: Ranges::of(quarantined),
+            },
+        )
     }
 }

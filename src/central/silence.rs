@@ -59,7 +59,12 @@ impl Watch {
         let plant = Arc::clone(&self.plant.borrow());
         let client = self.session.client().await?;
         let mut open = HashSet::new();
-        for kind in [AlertKind::SilentGateway, AlertKind::SilentOutlet, AlertKind::SilentAnalyser, AlertKind::LinkDown] {
+        for kind in [
+            AlertKind::SilentGateway,
+            AlertKind::SilentOutlet,
+            AlertKind::SilentAnalyser,
+            AlertKind::LinkDown,
+        ] {
             open.extend(open_of_kind(client, kind).await?);
         }
         let mut warnings = open_of_kind(client, AlertKind::EarlyWarning).await?;
@@ -97,7 +102,12 @@ impl Watch {
         self.tell(seen, QUARANTINE, now).await
     }
 
-    async fn tell(&mut self, seen: Vec<Sighting>, hysteresis: Hysteresis, now: Timestamp) -> Result<(), Failure> {
+    async fn tell(
+        &mut self,
+        seen: Vec<Sighting>,
+        hysteresis: Hysteresis,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         if seen.is_empty() {
             return Ok(());
         }
@@ -120,7 +130,9 @@ impl Watch {
         let gateways: Vec<(i32, Timestamp, Option<String>)> = taken
             .gateways
             .iter()
-            .filter_map(|(name, at, status)| plant.gateway(name).map(|gateway| (gateway.id, *at, status.clone())))
+            .filter_map(|(name, at, status)| {
+                plant.gateway(name).map(|gateway| (gateway.id, *at, status.clone()))
+            })
             .collect();
         let written = async {
             let client = self.session.client().await?;
@@ -191,7 +203,13 @@ fn analysers(outlet: &Outlet, now: Timestamp) -> Vec<(Arc<str>, SignedDuration)>
     found
 }
 
-fn sighting(mut alert: Alert, kind: AlertKind, key: (i32, &str), (since, now): (Timestamp, Timestamp), above: bool) -> Sighting {
+fn sighting(
+    mut alert: Alert,
+    kind: AlertKind,
+    key: (i32, &str),
+    (since, now): (Timestamp, Timestamp),
+    above: bool,
+) -> Sighting {
     let key = Key { outlet_id: key.0, position: -1, rule_id: 0, kind, subject: key.1.to_owned() };
     alert.started_at = since;
     let value = now.duration_since(since).as_secs_f64();

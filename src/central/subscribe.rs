@@ -103,8 +103,12 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
 
 /// Tells the gateways that a centre has started: they send again at once what is not receipted.
 async fn announce(outbox: &Outbox, start: &str) {
-    let status =
-        CentralStatus { v: 1, online: true, start: start.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    let status = CentralStatus {
+        v: 1,
+        online: true,
+        start: start.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     if let Ok(payload) = serde_json::to_vec(&status) {
         // Lost with the connection: the next connect announces again.
         let _gone = outbox.publish(CENTRAL_STATUS, Delivery::AtLeastOnceRetained, payload, Vec::new()).await;
@@ -116,7 +120,9 @@ async fn sort(message: Message, ears: &Ears) {
     let received_at = clock::now();
     if let Some((gateway, lane)) = parse(&topic) {
         // A retained status may be old, and a last will is the opposite of life: what counts is what it says.
-        let status = (lane == Lane::Status).then(|| std::str::from_utf8(&message.payload).ok().map(str::to_owned)).flatten();
+        let status = (lane == Lane::Status)
+            .then(|| std::str::from_utf8(&message.payload).ok().map(str::to_owned))
+            .flatten();
         let alive = lane == Lane::Live || status.as_deref().is_some_and(says_online);
         if alive {
             let valid = status.filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok());
@@ -137,7 +143,9 @@ async fn sort(message: Message, ears: &Ears) {
 fn says_online(status: &str) -> bool {
     let Ok(status) = serde_json::from_str::<crate::mqtt::status::GatewayStatus>(status) else { return false };
     let said_at = status.at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    status.online && said_at.is_some_and(|at| clock::now().duration_since(at).abs() < jiff::SignedDuration::from_secs(120))
+    status.online
+        && said_at
+            .is_some_and(|at| clock::now().duration_since(at).abs() < jiff::SignedDuration::from_secs(120))
 }
 
 /// One writer: takes what has queued up into one transaction, then receipts and acknowledges it.
@@ -225,7 +233,10 @@ async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> O
                     break;
                 }
                 Err(Failure::Refused(reason)) => {
-                    tracing::error!(reason, "a message can neither be stored nor quarantined; it stays with its gateway");
+                    tracing::error!(
+                        reason,
+                        "a message can neither be stored nor quarantined; it stays with its gateway"
+                    );
                     break;
                 }
                 Err(Failure::Unavailable(reason)) => desk.readiness.set("database", false, &reason),

@@ -43,7 +43,11 @@ impl OpenKeys {
 
 /// Where an outlet is, for a message.
 pub fn place(outlet: &Outlet) -> Place {
-    Place { code: outlet.code.to_string(), name: outlet.name.clone(), enterprise: outlet.enterprise.name.clone() }
+    Place {
+        code: outlet.code.to_string(),
+        name: outlet.name.clone(),
+        enterprise: outlet.enterprise.name.clone(),
+    }
 }
 
 /// The sightings of one fresh scan; none for an old one.
@@ -95,7 +99,12 @@ fn of_rule(rule: &Rule, outlet: &Outlet, at: Timestamp, scan: (Position, &Evalua
     alert.corrected = Some(corrected);
     alert.ratio_over = Some(corrected / limit - 1.0).filter(|ratio| *ratio > 0.0 && ratio.is_finite());
     alert.summary = alert.value_summary();
-    Some(Sighting { key, observation: Observation { at, value: corrected, above }, limit: Some(limit), alert })
+    Some(Sighting {
+        key,
+        observation: Observation { at, value: corrected, above },
+        limit: Some(limit),
+        alert,
+    })
 }
 
 /// Fills in what a rule and a place say, the same for scans and windows.
@@ -129,7 +138,8 @@ fn dilution(outlet: &Outlet, at: Timestamp, evaluated: &Evaluated) -> Option<Sig
     let mut alert = Alert::new(AlertKind::NotConvertible, at, at);
     alert.outlet = Some(place(outlet));
     alert.oxygen = Some(oxygen);
-    alert.summary = format!("{} O2 {oxygen:.1} % is above the cut-off of {cutoff} %: nothing can be judged", outlet.code);
+    alert.summary =
+        format!("{} O2 {oxygen:.1} % is above the cut-off of {cutoff} %: nothing can be judged", outlet.code);
     let above = evaluated.channels.iter().any(|channel| channel.not_convertible);
     Some(Sighting { key, observation: Observation { at, value: oxygen, above }, limit: None, alert })
 }

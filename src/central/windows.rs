@@ -24,14 +24,15 @@ use crate::store::due::{self, Claim, Due, LANES};
 use crate::store::episode::{Key, Sighting, observe, record_historical};
 use crate::store::partition::{Partitioned, Partitions};
 use crate::store::scan;
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, bounded, query};
 
 /// So many due rows are taken at a time.
 const CLAIM: i64 = 4000;
 /// A window that ended longer ago is history: recorded, but nobody is paged for it.
 pub const HISTORY: SignedDuration = SignedDuration::from_mins(15);
 /// Minute to day; what is longer is made of days by the same code.
-pub const PERIODS: [AveragingPeriod; 3] = [AveragingPeriod::Minute, AveragingPeriod::Hour, AveragingPeriod::Day];
+pub const PERIODS: [AveragingPeriod; 3] =
+    [AveragingPeriod::Minute, AveragingPeriod::Hour, AveragingPeriod::Day];
 
 /// Computes windows.
 pub struct Closer {
@@ -115,14 +116,19 @@ impl Closer {
     /// The windows of one claim, to the end of its transaction.
     async fn on_window(&mut self, claim: &Claim, now: Timestamp) -> Result<bool, Failure> {
         let plant = Arc::clone(&self.shared.plant.borrow());
-        let by_id: HashMap<i32, &Arc<Outlet>> = plant.outlets.iter().map(|outlet| (outlet.id, outlet)).collect();
+        let by_id: HashMap<i32, &Arc<Outlet>> =
+            plant.outlets.iter().map(|outlet| (outlet.id, outlet)).collect();
         let client = self.session.client().await?;
         let windows: Vec<(Arc<Outlet>, average::Of, Window)> = claim
             .windows
             .iter()
             .filter_map(|(outlet_id, source_id, period, start)| {
                 let outlet = Arc::clone(by_id.get(outlet_id)?);
-                Some((outlet, (*outlet_id, *source_id), Window::containing(*period, *start, &self.shared.zone)))
+                Some((
+                    outlet,
+                    (*outlet_id, *source_id),
+                    Window::containing(*period, *start, &self.shared.zone),
+                ))
             })
             .collect();
         let computed = match windows.first().map(|window| window.2.period) {
@@ -135,7 +141,7 @@ impl Closer {
         let rows: Vec<Averages> = changed.iter().map(|computed| computed.row.clone()).collect();
         average::store(client, &rows, now).await?;
         let alerts = verdicts(client, &changed, &self.shared, now).await?;
-        due::append_in(client, &self.dues(&changed, now)).await?;
+        due::append_in(client, &dues(&changed, &self.shared, self.settle, now)).await?;
         due::settle(client, claim).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if alerts > 0 {
@@ -143,21 +149,27 @@ impl Closer {
         }
         Ok(true)
     }
+}
 
-    /// The coarser windows that changed ones belong to.
-    fn dues(&self, changed: &[Computed], now: Timestamp) -> Vec<Due> {
-        let mut dues: BTreeMap<(average::Of, AveragingPeriod, Timestamp), Timestamp> = BTreeMap::new();
-        for Computed { row, .. } in changed {
-            for period in built_on(row.window.period).filter(|period| PERIODS.contains(period)) {
-                let window = Window::containing(period, row.window.start, &self.shared.zone);
-                let due_at = (window.end + self.settle).max(now + self.shared.debounce);
-                dues.insert((row.of, period, window.start), due_at);
-            }
+/// The coarser windows that changed ones belong to. `settle`: how long after its end a window waits for its last part.
+fn dues(changed: &[Computed], shared: &Shared, settle: SignedDuration, now: Timestamp) -> Vec<Due> {
+    let mut dues: BTreeMap<(average::Of, AveragingPeriod, Timestamp), Timestamp> = BTreeMap::new();
+    for Computed { row, .. } in changed {
+        for period in built_on(row.window.period).filter(|period| PERIODS.contains(period)) {
+            let window = Window::containing(period, row.window.start, &shared.zone);
+            let due_at = (window.end + settle).max(now + shared.debounce);
+            dues.insert((row.of, period, window.start), due_at);
         }
-        dues.into_iter()
-            .map(|(((outlet_id, source_id), period, start), due_at)| Due { outlet_id, source_id, period, start, due_at })
-            .collect()
     }
+    dues.into_iter()
+        .map(|(((outlet_id, source_id), period, start), due_at)| Due {
+            outlet_id,
+            source_id,
+            period,
+            start,
+            due_at,
+        })
+        .collect()
 }
 
 /// Minutes, from scans.
@@ -172,9 +184,9 @@ async fn minutes(
     let high: Vec<Timestamp> = windows.iter().map(|window| window.2.end).collect();
     let earliest = low.iter().min().copied().unwrap_or(Timestamp::UNIX_EPOCH);
     let latest = high.iter().max().copied().unwrap_or(Timestamp::UNIX_EPOCH);
-    let query = client.query(scan::OF_WINDOWS, &[&outlets, &sources, &low, &high, &earliest, &latest]);
+    let query = query(client, scan::OF_WINDOWS, &[&outlets, &sources, &low, &high, &earliest, &latest]).await;
     let mut scans: HashMap<(average::Of, Timestamp), Vec<StoredScan>> = HashMap::new();
-    for row in bounded(query).await? {
+    for row in query? {
         let (of, scan) = scan::of_row(&row);
         let start = Window::containing(AveragingPeriod::Minute, scan.at, &shared.zone).start;
         scans.entry((of, start)).or_default().push(scan);
@@ -184,7 +196,10 @@ async fn minutes(
         .map(|(outlet, of, window)| {
             let scans = scans.get(&(*of, window.start)).map_or(&[] as &[StoredScan], Vec::as_slice);
             let channels = average_scans(*window, outlet, scans, shared.regime);
-            Computed { outlet: Arc::clone(outlet), row: Averages { of: *of, window: *window, revision: 1, channels } }
+            Computed {
+                outlet: Arc::clone(outlet),
+                row: Averages { of: *of, window: *window, revision: 1, channels },
+            }
         })
         .collect())
 }
@@ -212,14 +227,19 @@ async fn coarser(
                 .collect();
             let expected = u32::try_from(window.parts(&shared.zone).len()).unwrap_or(0);
             let channels = average_windows(*window, outlet, &parts, (shared.regime, expected));
-            Computed { outlet: Arc::clone(outlet), row: Averages { of: *of, window: *window, revision: 1, channels } }
+            Computed {
+                outlet: Arc::clone(outlet),
+                row: Averages { of: *of, window: *window, revision: 1, channels },
+            }
         })
         .collect())
 }
 
 /// Those whose figures differ from the latest stored revision, numbered as the next one.
 async fn news(client: &tokio_postgres::Client, computed: Vec<Computed>) -> Result<Vec<Computed>, Failure> {
-    let Some(period) = computed.first().map(|computed| computed.row.window.period) else { return Ok(computed) };
+    let Some(period) = computed.first().map(|computed| computed.row.window.period) else {
+        return Ok(computed);
+    };
     let spans: Vec<(average::Of, Timestamp, Timestamp)> =
         computed.iter().map(|one| (one.row.of, one.row.window.start, one.row.window.end)).collect();
     let latest = average::latest(client, period, &spans).await?;
@@ -253,7 +273,14 @@ async fn verdicts(
             for rule in rules_for(&one.outlet, position, window) {
                 let verdict = judge(rule, &one.outlet, (window, position), &one.row.channels, &mut Unwatched);
                 let revision = one.row.revision;
-                rows.push(NewVerdict { of: one.row.of, position, window, revision, rule_id: rule.id, verdict });
+                rows.push(NewVerdict {
+                    of: one.row.of,
+                    position,
+                    window,
+                    revision,
+                    rule_id: rule.id,
+                    verdict,
+                });
                 seen.extend(sighting(one, position, rule, &verdict));
             }
         }

@@ -89,7 +89,8 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let mut central = root.table("central");
     let zone = central.with_default("zone", zone(), TimeZone::get("Asia/Shanghai").ok()?);
     let public_url = central.optional("public_url", any_text());
-    let data_dir = central.with_default("data_dir", any_text().map(PathBuf::from), PathBuf::from("cems-data"));
+    let data_dir =
+        central.with_default("data_dir", any_text().map(PathBuf::from), PathBuf::from("cems-data"));
     drop(central);
     let mut database = root.table("database");
     let url = database.required("url", database_url());
@@ -98,7 +99,11 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let http = root.optional_table("http");
     let listen = http.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))), |mut http| {
         let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
-        http.with_default("listen", text(allowed, |text| text.parse().ok()), SocketAddr::from(([127, 0, 0, 1], 8080)))
+        http.with_default(
+            "listen",
+            text(allowed, |text| text.parse().ok()),
+            SocketAddr::from(([127, 0, 0, 1], 8080)),
+        )
     });
     let silence = silence(root);
     let windows = windows(root);
@@ -123,7 +128,10 @@ fn database_url<'c>() -> crate::config::check::Check<'c, Option<String>> {
         if url == "embedded" {
             return Some(None);
         }
-        url.parse::<tokio_postgres::Config>().ok().filter(|config| !config.get_hosts().is_empty()).map(|_| Some(url.to_owned()))
+        url.parse::<tokio_postgres::Config>()
+            .ok()
+            .filter(|config| !config.get_hosts().is_empty())
+            .map(|_| Some(url.to_owned()))
     })
 }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use config::{Value, ValueKind};
 
 use crate::config::check::Check;
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::{Place, Problem, Problems};
 
 /// Whether environment variables may replace values of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +155,11 @@ impl<'d> Section<'d> {
         &self.path
     }
 
+    /// The file as it was named.
+    pub fn file(&self) -> &'d str {
+        &self.document.file
+    }
+
     /// Line at which the section begins.
     pub fn line(&self) -> usize {
         self.document.line_of(&self.path)
@@ -277,6 +282,12 @@ impl<'d> Section<'d> {
     /// Whether the key is written at all.
     pub fn has(&self, key: &str) -> bool {
         self.entries.is_some_and(|entries| entries.contains_key(key))
+    }
+
+    /// Where a key of this section stands, for rules that need more than one file.
+    pub fn place(&self, key: &str) -> Place {
+        let key = self.key_path(key);
+        Place { file: self.document.file.clone(), line: self.document.line_of(&key), key }
     }
 
     /// Notes a problem with one key of this section, for rules that need more than one value.

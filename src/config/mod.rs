@@ -1,10 +1,26 @@
 //! Configuration: as written -> checked. All problems at once; unknown keys refused; nothing is opened before all is clean.
 
+/// Pollutants, rules and plant of all files together, checked against each other.
+pub mod catalogue;
+/// `central/1`: the centre.
+pub mod central;
 /// What a single value may be.
 pub mod check;
 /// A file as written: values with their lines, overlaid by the environment.
 pub mod document;
+/// The kinds of document, by `schema`: one function that checks any file.
+pub mod kind;
+/// `plant/1`: enterprises, outlets with their analysers and channels, gateways, who is told.
+pub mod plant;
+/// `pollutants/1`: factor codes with names and units.
+pub mod pollutants;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
+/// `rules/1`: limits with their documents.
+pub mod rules;
 /// What the simulator serves, and what happens when.
 pub mod scenario;
+/// The data that the binary carries: pollutants, rules, the demonstration plant.
+pub mod seeds;
+
+pub use kind::{check_file, check_files};

@@ -27,6 +27,35 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where something stands, for problems that show only when all files are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// Key path.
+    pub key: String,
+}
+
+impl Place {
+    /// A problem at this place.
+    pub fn problem(&self, found: impl Into<String>, allowed: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: Some(self.line),
+            key: self.key.clone(),
+            found: found.into(),
+            allowed: allowed.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// All problems of one or more files, in the order of their places.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems(pub Vec<Problem>);

@@ -162,6 +162,7 @@ mod tests {
             kind: Kind::Assessment,
             mark: "V".to_owned(),
             division: String::new(),
+            industry: String::new(),
             process: "cement-kiln".to_owned(),
             factor: "a21026".to_owned(),
             limit: Dated { from: Timestamp::MIN, until: None, value: limit },

@@ -94,6 +94,111 @@ impl<T> History<T> {
     }
 }
 
+/// How a known history goes on when a newer account of it is laid beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation<T> {
+    /// Values that were not known, oldest first.
+    pub added: Vec<Dated<T>>,
+    /// Known values that were open and now end: their start and their end.
+    pub ended: Vec<(Timestamp, Timestamp)>,
+    /// Known values that stay as they are.
+    pub unchanged: usize,
+}
+
+/// Two accounts of the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    #[error(
+        "the entry from {from} is known with other values; what figures were made with stays: give the new values a \
+         later `from`"
+    )]
+    OtherValue { from: Timestamp },
+    #[error(
+        "the entry from {from} is known to end otherwise; ends that were given stay: add an entry with a later `from`"
+    )]
+    OtherEnd { from: Timestamp },
+    #[error(
+        "the entry from {from} claims time that the known entry from {known} has; move its `from` or `until`"
+    )]
+    Overlap { from: Timestamp, known: Timestamp },
+}
+
+impl Contradiction {
+    /// Start of the newer entry that contradicts.
+    pub const fn from(&self) -> Timestamp {
+        match self {
+            Contradiction::OtherValue { from }
+            | Contradiction::OtherEnd { from }
+            | Contradiction::Overlap { from, .. } => *from,
+        }
+    }
+}
+
+impl<T: Clone + PartialEq> History<T> {
+    /// What `newer` adds to this history. Nothing known is changed but one thing: an open value may end, by an end given
+    /// in `newer` or by a value of `newer` that begins later. Values that `newer` does not mention stay.
+    ///
+    /// # Errors
+    /// Every entry of `newer` that says something else about a time that is known.
+    pub fn continued_by(&self, newer: &History<T>) -> Result<Continuation<T>, Vec<Contradiction>> {
+        let mut result = Continuation { added: Vec::new(), ended: Vec::new(), unchanged: self.0.len() };
+        let mut contradictions = Vec::new();
+        for entry in newer.iter() {
+            let outcome = match self.0.iter().find(|known| known.from == entry.from) {
+                Some(known) => self.restated(known, entry, &mut result),
+                None => self.appended(entry, &mut result),
+            };
+            contradictions.extend(outcome.err());
+        }
+        result.ended.sort_unstable();
+        result.ended.dedup();
+        result.unchanged -= result.ended.len();
+        if contradictions.is_empty() { Ok(result) } else { Err(contradictions) }
+    }
+
+    fn restated(
+        &self,
+        known: &Dated<T>,
+        entry: &Dated<T>,
+        result: &mut Continuation<T>,
+    ) -> Result<(), Contradiction> {
+        let from = entry.from;
+        if known.value != entry.value {
+            return Err(Contradiction::OtherValue { from });
+        }
+        match (known.until, entry.until) {
+            (known, newer) if known == newer => Ok(()),
+            (None, Some(until)) => {
+                result.ended.push((from, until));
+                Ok(())
+            }
+            // An account from before the next value was known: its "until further notice" is still true.
+            (Some(until), None) if self.0.iter().any(|next| next.from == until) => Ok(()),
+            (Some(_), Some(_) | None) | (None, None) => Err(Contradiction::OtherEnd { from }),
+        }
+    }
+
+    fn appended(&self, entry: &Dated<T>, result: &mut Continuation<T>) -> Result<(), Contradiction> {
+        for known in &self.0 {
+            let begins_before_its_end = known.until.is_none_or(|until| entry.from < until);
+            let ends_after_its_start = entry.until.is_none_or(|until| known.from < until);
+            if !(begins_before_its_end && ends_after_its_start) {
+                continue;
+            }
+            if known.until.is_some() || known.from > entry.from {
+                return Err(Contradiction::Overlap { from: entry.from, known: known.from });
+            }
+            let already_ends =
+                result.ended.iter().any(|(from, until)| *from == known.from && *until <= entry.from);
+            if !already_ends {
+                result.ended.push((known.from, entry.from));
+            }
+        }
+        result.added.push(entry.clone());
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +227,74 @@ mod tests {
         assert!(History::new(vec![from(10, Some(25), 'a'), from(20, None, 'b')]).is_err());
         assert!(History::new(vec![from(10, None, 'a'), from(10, None, 'b')]).is_err());
         assert!(History::new(vec![from(10, Some(20), 'a'), from(20, None, 'b')]).is_ok());
+    }
+
+    fn history(values: Vec<Dated<char>>) -> History<char> {
+        History::new(values).unwrap()
+    }
+
+    #[test]
+    fn edges_of_a_history() {
+        let none: History<char> = History::default();
+        assert!(none.is_empty() && none.at(at(0)).is_none() && none.latest().is_none());
+        let always = History::always('a');
+        assert_eq!(always.at(Timestamp::MIN), Some(&'a'));
+        assert_eq!(always.at(Timestamp::MAX), Some(&'a'));
+        let gap = history(vec![from(10, Some(20), 'a'), from(30, Some(40), 'b')]);
+        for (second, expected) in [(19, Some('a')), (20, None), (29, None), (30, Some('b')), (40, None)] {
+            assert_eq!(gap.at(at(second)).copied(), expected, "at {second}");
+        }
+        assert_eq!(gap.latest(), Some(&'b'));
+    }
+
+    #[test]
+    fn a_history_goes_on_without_changing_what_is_known() {
+        let known = history(vec![from(10, None, 'a'), from(20, None, 'b')]);
+        let continued = |newer: Vec<Dated<char>>| known.continued_by(&history(newer));
+
+        let same = continued(vec![from(10, None, 'a'), from(20, None, 'b')]).unwrap();
+        assert_eq!((same.added.len(), same.ended.len(), same.unchanged), (0, 0, 2));
+        // An older account and a silent one add nothing and take nothing away.
+        for older in [vec![from(10, None, 'a')], vec![], vec![from(20, None, 'b')]] {
+            let old = continued(older).unwrap();
+            assert_eq!((old.added.len(), old.ended.len(), old.unchanged), (0, 0, 2));
+        }
+        // Whether the newer account repeats the known values or not, the open one ends where the new one begins.
+        for newer in [
+            vec![from(30, None, 'c')],
+            vec![from(20, None, 'b'), from(30, None, 'c')],
+            vec![from(10, None, 'a'), from(20, None, 'b'), from(30, None, 'c')],
+        ] {
+            let more = continued(newer).unwrap();
+            assert_eq!(more.added, [from(30, None, 'c')]);
+            assert_eq!(more.ended, [(at(20), at(30))]);
+            assert_eq!(more.unchanged, 1);
+        }
+        // An end before the next value leaves a gap.
+        let gap = continued(vec![from(20, Some(25), 'b'), from(30, None, 'c')]).unwrap();
+        assert_eq!((gap.added, gap.ended), (vec![from(30, None, 'c')], vec![(at(20), at(25))]));
+        // What was before everything known may be told later.
+        let before = continued(vec![from(1, Some(10), 'z')]).unwrap();
+        assert_eq!((before.added.len(), before.ended.len(), before.unchanged), (1, 0, 2));
+    }
+
+    #[test]
+    fn contradictions_are_refused_all_at_once() {
+        let known = history(vec![from(10, Some(20), 'a'), from(20, None, 'b')]);
+        let refused = |newer: Vec<Dated<char>>| known.continued_by(&history(newer)).unwrap_err();
+        assert_eq!(refused(vec![from(10, Some(20), 'x')]), [Contradiction::OtherValue { from: at(10) }]);
+        assert_eq!(refused(vec![from(10, Some(19), 'a')]), [Contradiction::OtherEnd { from: at(10) }]);
+        assert_eq!(
+            refused(vec![from(15, Some(16), 'x')]),
+            [Contradiction::Overlap { from: at(15), known: at(10) }]
+        );
+        assert_eq!(
+            refused(vec![from(5, None, 'x')]),
+            [Contradiction::Overlap { from: at(5), known: at(10) }]
+        );
+        assert_eq!(refused(vec![from(10, Some(20), 'x'), from(20, None, 'y')]).len(), 2);
+        let ended = history(vec![from(10, Some(20), 'a')]);
+        let reopened = ended.continued_by(&history(vec![from(10, None, 'a')])).unwrap_err();
+        assert_eq!(reopened, [Contradiction::OtherEnd { from: at(10) }]);
     }
 }

@@ -18,6 +18,9 @@ pub struct Rule {
     pub mark: String,
     /// Prefix of the divisions it holds in; empty for everywhere.
     pub division: String,
+    /// Prefix of the industries it is about (GB/T 4754, `C3011`); empty for every industry. Decided when the rules of an
+    /// outlet are gathered, so that [`Rule::applies_to`] need not ask again.
+    pub industry: String,
     /// The process it is about.
     pub process: String,
     /// Factor code.
@@ -27,11 +30,17 @@ pub struct Rule {
     pub period: AveragingPeriod,
     pub reference: Reference,
     pub comparison: Comparison,
-    /// A single scan above this share of the limit is an early warning.
+    /// A single scan above this multiple of the limit is an early warning; 1 where the rule says nothing.
     pub early_warning_ratio: f64,
 }
 
 impl Rule {
+    /// Whether both may be versions of one rule: only number, period, reference, comparison and document may change in time.
+    pub fn is_about_the_same(&self, other: &Rule) -> bool {
+        (&self.process, &self.factor, &self.division, &self.industry, self.kind)
+            == (&other.process, &other.factor, &other.division, &other.industry, other.kind)
+    }
+
     /// Whether the rule is about this factor of an outlet with this process in this division. (When it holds is in `limit`.)
     pub fn applies_to(&self, division: &str, process: &str, factor: &str) -> bool {
         division.starts_with(&self.division) && self.process == process && self.factor == factor
@@ -85,6 +94,18 @@ pub enum Comparison {
     FullValue,
     /// The value rounded to the digits of the limit.
     Rounded,
+}
+
+impl Comparison {
+    pub const ALL: [Comparison; 2] = [Comparison::FullValue, Comparison::Rounded];
+
+    /// As written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Comparison::FullValue => "full-value",
+            Comparison::Rounded => "rounded",
+        }
+    }
 }
 
 /// The length of a window. (Its bounds are in `window`.)

@@ -64,7 +64,7 @@ pub fn is_outlet_code(code: &str) -> bool {
 }
 
 /// Everything that is registered, as the calculations see it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plant {
     /// Sorted by code.
     pub outlets: Vec<Arc<Outlet>>,
@@ -82,6 +82,13 @@ impl Plant {
     pub fn gateway(&self, name: &str) -> Option<&Arc<Gateway>> {
         self.gateways.iter().find(|gateway| &*gateway.name == name)
     }
+}
+
+/// Whether `name` may be a gateway's: `[a-z0-9-]{1,64}`, but not `central`, which is the centre's own name on the broker.
+pub fn is_gateway_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name != "central"
 }
 
 /// A field gateway that may speak for outlets.
@@ -111,7 +118,7 @@ pub struct Enterprise {
 }
 
 /// A permitted discharge point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outlet {
     /// Key in the store; 0 where there is no store.
     pub id: i32,
@@ -172,8 +179,22 @@ pub enum CutoffPolicy {
     Cap,
 }
 
+impl CutoffPolicy {
+    pub const ALL: [CutoffPolicy; 3] =
+        [CutoffPolicy::NotConvertible, CutoffPolicy::NoConversion, CutoffPolicy::Cap];
+
+    /// As written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CutoffPolicy::NotConvertible => "not-convertible",
+            CutoffPolicy::NoConversion => "no-conversion",
+            CutoffPolicy::Cap => "cap",
+        }
+    }
+}
+
 /// One measured quantity of an outlet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     pub code: ChannelCode,
     pub factor: Factor,
@@ -256,6 +277,18 @@ pub enum MoistureBasis {
     Wet,
 }
 
+impl MoistureBasis {
+    pub const ALL: [MoistureBasis; 2] = [MoistureBasis::Dry, MoistureBasis::Wet];
+
+    /// As written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MoistureBasis::Dry => "dry",
+            MoistureBasis::Wet => "wet",
+        }
+    }
+}
+
 /// Whether a concentration is per cubic metre as it flows or at standard state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StateBasis {
@@ -270,6 +303,30 @@ pub enum Expression {
     AsNamed,
     /// An NOx channel whose analyser reports NO; its value is multiplied by M(NO2)/M(NO).
     AsNo,
+}
+
+impl Expression {
+    pub const ALL: [Expression; 2] = [Expression::AsNamed, Expression::AsNo];
+
+    /// As written in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Expression::AsNamed => "as-named",
+            Expression::AsNo => "as-no",
+        }
+    }
+}
+
+impl StateBasis {
+    pub const ALL: [StateBasis; 2] = [StateBasis::Standard, StateBasis::Actual];
+
+    /// As written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StateBasis::Standard => "standard",
+            StateBasis::Actual => "actual",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Topic names, version 1: `cems/v1/{gateway}/{live|backfill|status|receipt|command}` and `cems/v1/central/status`.
 //! The broker's access list lets a gateway write and read only below its own name; the centre checks it again.
 
+pub use crate::domain::plant::is_gateway_name;
+
 /// The first two levels of every topic.
 pub const ROOT: &str = "cems/v1";
 /// A gateway name that no gateway may have: the centre speaks under it.
@@ -51,13 +53,6 @@ impl Lane {
 pub fn parse(topic: &str) -> Option<(&str, Lane)> {
     let (gateway, lane) = topic.strip_prefix(ROOT)?.strip_prefix('/')?.split_once('/')?;
     Some((gateway, Lane::from_name(lane)?))
-}
-
-/// Whether `name` may be a gateway's: `[a-z0-9-]{1,64}` and not `central`.
-pub fn is_gateway_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && name != RESERVED
 }
 
 #[cfg(test)]

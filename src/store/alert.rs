@@ -4,27 +4,30 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use crate::domain::alert::Alert;
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, execute, query, query_one};
 
 /// Puts an alert into the outbox of every enabled channel, within the caller's transaction. Gives its id.
 ///
 /// # Errors
 /// [`Failure`] when the database does not take it.
-pub async fn put(client: &Client, alert: &Alert, episode: (i32, i64), now: Timestamp) -> Result<String, Failure> {
+pub async fn put(
+    client: &Client,
+    alert: &Alert,
+    episode: (i32, i64),
+    now: Timestamp,
+) -> Result<String, Failure> {
     let id = uuid::Uuid::now_v7().to_string();
     let mut body = alert.clone();
     body.id.clone_from(&id);
     let body = serde_json::to_value(&body).map_err(|error| Failure::Refused(format!("alert: {error}")))?;
-    let insert = client.execute(
-        "INSERT INTO alert (id, outlet_id, episode_id, kind, created_at, body) VALUES ($1::text::uuid, $2, $3, $4, $5, $6)",
+    let insert = execute(client, "INSERT INTO alert (id, outlet_id, episode_id, kind, created_at, body) VALUES ($1::text::uuid, $2, $3, $4, $5, $6)",
         &[&id, &episode.0, &episode.1, &alert.kind, &now, &body],
-    );
-    bounded(insert).await?;
-    let deliver = client.execute(
-        "INSERT INTO delivery (alert_id, channel_id, next_at) SELECT $1::text::uuid, id, $2 FROM notify_channel WHERE enabled",
+    ).await;
+    insert?;
+    let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at) SELECT $1::text::uuid, id, $2 FROM notify_channel WHERE enabled",
         &[&id, &now],
-    );
-    bounded(deliver).await?;
+    ).await;
+    deliver?;
     Ok(id)
 }
 
@@ -47,17 +50,21 @@ pub struct Waiting {
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
-pub async fn claim(client: &Client, now: Timestamp, again_at: Timestamp, most: i64) -> Result<Vec<Waiting>, Failure> {
-    let query = client.query(
-        "WITH due AS (SELECT alert_id, channel_id FROM delivery WHERE state = 'waiting' AND next_at <= $1 \
+pub async fn claim(
+    client: &Client,
+    now: Timestamp,
+    again_at: Timestamp,
+    most: i64,
+) -> Result<Vec<Waiting>, Failure> {
+    let query = query(client, "WITH due AS (SELECT alert_id, channel_id FROM delivery WHERE state = 'waiting' AND next_at <= $1 \
          ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
          taken AS (UPDATE delivery d SET next_at = $2, attempts = d.attempts + 1 FROM due \
          WHERE d.alert_id = due.alert_id AND d.channel_id = due.channel_id RETURNING d.alert_id, d.channel_id, d.attempts) \
          SELECT t.alert_id::text, t.channel_id, n.name, n.kind, n.url, t.attempts, a.created_at, a.body FROM taken t \
          JOIN alert a ON a.id = t.alert_id JOIN notify_channel n ON n.id = t.channel_id ORDER BY a.created_at",
         &[&now, &again_at, &most],
-    );
-    let rows = bounded(query).await?;
+    ).await;
+    let rows = query?;
     Ok(rows
         .iter()
         .map(|row| Waiting {
@@ -98,17 +105,18 @@ pub async fn attempted(
         Outcome::Again(next_at, text) => ("waiting", None, Some(*next_at), text.as_str()),
         Outcome::Dead(text) => ("dead", None, None, text.as_str()),
     };
-    let update = client.execute(
+    let update = execute(
+        client,
         "UPDATE delivery SET state = $3, delivered_at = $4, next_at = coalesce($5, next_at) \
          WHERE alert_id = $1::text::uuid AND channel_id = $2 AND state = 'waiting'",
         &[&waiting.alert_id, &waiting.channel_id, &state, &delivered_at, &next_at],
-    );
-    bounded(update).await?;
-    let insert = client.execute(
-        "INSERT INTO delivery_attempt (alert_id, channel_id, at, took_ms, outcome) VALUES ($1::text::uuid, $2, $3, $4, $5)",
+    )
+    .await;
+    update?;
+    let insert = execute(client, "INSERT INTO delivery_attempt (alert_id, channel_id, at, took_ms, outcome) VALUES ($1::text::uuid, $2, $3, $4, $5)",
         &[&waiting.alert_id, &waiting.channel_id, &at, &took_ms, &text],
-    );
-    bounded(insert).await.map(|_rows| ())
+    ).await;
+    insert.map(|_rows| ())
 }
 
 /// When the next delivery is due, if any waits.
@@ -116,5 +124,7 @@ pub async fn attempted(
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn next_due(client: &Client) -> Result<Option<Timestamp>, Failure> {
-    bounded(client.query_one("SELECT min(next_at) FROM delivery WHERE state = 'waiting'", &[])).await.map(|row| row.get(0))
+    query_one(client, "SELECT min(next_at) FROM delivery WHERE state = 'waiting'", &[])
+        .await
+        .map(|row| row.get(0))
 }

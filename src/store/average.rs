@@ -11,7 +11,7 @@ use crate::domain::flag::{Flag, Status};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::window::Window;
 use crate::store::due::period_id;
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, execute, query};
 
 /// An outlet's key and its source's.
 pub type Of = (i32, i16);
@@ -29,7 +29,10 @@ pub struct Averages {
 pub const fn is_wide(period: AveragingPeriod) -> bool {
     matches!(
         period,
-        AveragingPeriod::Minute | AveragingPeriod::FiveMinutes | AveragingPeriod::TenMinutes | AveragingPeriod::HalfHour
+        AveragingPeriod::Minute
+            | AveragingPeriod::FiveMinutes
+            | AveragingPeriod::TenMinutes
+            | AveragingPeriod::HalfHour
     )
 }
 
@@ -49,11 +52,13 @@ pub async fn latest(
     let earliest = low.iter().min().copied().unwrap_or(Timestamp::UNIX_EPOCH);
     let latest = high.iter().max().copied().unwrap_or(Timestamp::UNIX_EPOCH);
     let sql = if is_wide(period) { WIDE } else { LONG };
-    let query = client.query(sql, &[&outlets, &sources, &low, &high, &period_id(period), &earliest, &latest]);
+    let query =
+        query(client, sql, &[&outlets, &sources, &low, &high, &period_id(period), &earliest, &latest]).await;
     let mut found: HashMap<Of, BTreeMap<Timestamp, (i32, Vec<ChannelAverage>)>> = HashMap::new();
-    for row in bounded(query).await? {
+    for row in query? {
         let of = (row.get(0), row.get(1));
-        let entry = found.entry(of).or_default().entry(row.get(2)).or_insert_with(|| (row.get(3), Vec::new()));
+        let entry =
+            found.entry(of).or_default().entry(row.get(2)).or_insert_with(|| (row.get(3), Vec::new()));
         if is_wide(period) {
             entry.1 = channels_of_wide(&row);
         } else {
@@ -110,13 +115,18 @@ fn flag_of(letter: Option<char>) -> Flag {
 }
 
 fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
-    let figures: [Vec<Option<f64>>; 6] = [row.get(4), row.get(5), row.get(6), row.get(7), row.get(8), row.get(9)];
+    let figures: [Vec<Option<f64>>; 6] =
+        [row.get(4), row.get(5), row.get(6), row.get(7), row.get(8), row.get(9)];
     let n_valid: Vec<i16> = row.get(10);
     let n_expected: Vec<i16> = row.get(11);
     let (status, flag, valid): (&str, &str, &str) = (row.get(12), row.get(13), row.get(14));
     let mass: Vec<Option<i64>> = row.get(15);
-    let count = |counts: &[i16], position: usize| counts.get(position).and_then(|n| u32::try_from(*n).ok()).unwrap_or(0);
-    let figure = |which: usize, position: usize| figures.get(which).and_then(|column| column.get(position)).copied().flatten();
+    let count = |counts: &[i16], position: usize| {
+        counts.get(position).and_then(|n| u32::try_from(*n).ok()).unwrap_or(0)
+    };
+    let figure = |which: usize, position: usize| {
+        figures.get(which).and_then(|column| column.get(position)).copied().flatten()
+    };
     let letters = status.chars().zip(flag.chars()).zip(valid.chars()).enumerate();
     letters
         .map(|(position, ((status, flag), valid))| ChannelAverage {
@@ -159,7 +169,8 @@ fn channel_of_long(row: &Row) -> ChannelAverage {
 /// # Errors
 /// [`Failure`] when the database does not take them.
 pub async fn store(client: &Client, rows: &[Averages], made_at: Timestamp) -> Result<(), Failure> {
-    let (wide, long): (Vec<&Averages>, Vec<&Averages>) = rows.iter().partition(|row| is_wide(row.window.period));
+    let (wide, long): (Vec<&Averages>, Vec<&Averages>) =
+        rows.iter().partition(|row| is_wide(row.window.period));
     if !wide.is_empty() {
         store_wide(client, &wide, made_at).await?;
     }
@@ -184,14 +195,22 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
     let flag = letters(|average| average.flag.letter());
     let valid = letters(|average| if average.valid { '1' } else { '0' });
     let flat = |figure: fn(&ChannelAverage) -> Option<f64>| -> Vec<f64> {
-        rows.iter().flat_map(|row| row.channels.iter().map(move |average| figure(average).unwrap_or(f64::NAN))).collect()
+        rows.iter()
+            .flat_map(|row| row.channels.iter().map(move |average| figure(average).unwrap_or(f64::NAN)))
+            .collect()
     };
     let counts = |count: fn(&ChannelAverage) -> u32| -> Vec<i16> {
-        rows.iter().flat_map(|row| row.channels.iter().map(move |average| i16::try_from(count(average)).unwrap_or(i16::MAX))).collect()
+        rows.iter()
+            .flat_map(|row| {
+                row.channels.iter().map(move |average| i16::try_from(count(average)).unwrap_or(i16::MAX))
+            })
+            .collect()
     };
     // As with NaN for doubles: a number that no mass can be stands for NULL on the way.
-    let mass: Vec<i64> =
-        rows.iter().flat_map(|row| row.channels.iter().map(|average| average.mass_mg.unwrap_or(i64::MIN))).collect();
+    let mass: Vec<i64> = rows
+        .iter()
+        .flat_map(|row| row.channels.iter().map(|average| average.mass_mg.unwrap_or(i64::MIN)))
+        .collect();
     let mut low: Vec<i32> = Vec::with_capacity(rows.len());
     let mut high: Vec<i32> = Vec::with_capacity(rows.len());
     let mut filled = 0_i32;
@@ -200,7 +219,8 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
         filled += i32::try_from(row.channels.len()).unwrap_or(0);
         high.push(filled);
     }
-    let insert = client.execute(
+    let insert = execute(
+        client,
         INSERT_WIDE,
         &[
             &outlets,
@@ -225,8 +245,9 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
             &flat(|average| average.max),
             &mass,
         ],
-    );
-    bounded(insert).await.map(|_rows| ())
+    )
+    .await;
+    insert.map(|_rows| ())
 }
 
 const INSERT_WIDE: &str = "INSERT INTO average_wide (outlet_id, source_id, period, revision, start, made_at, method, status, flag, valid, \
@@ -243,14 +264,17 @@ const INSERT_WIDE: &str = "INSERT INTO average_wide (outlet_id, source_id, perio
 async fn store_long(client: &Client, rows: &[&Averages], made_at: Timestamp) -> Result<(), Failure> {
     let all: Vec<(&Averages, usize, &ChannelAverage)> = rows
         .iter()
-        .flat_map(|row| row.channels.iter().enumerate().map(move |(position, average)| (*row, position, average)))
+        .flat_map(|row| {
+            row.channels.iter().enumerate().map(move |(position, average)| (*row, position, average))
+        })
         .collect();
-    let figure = |of: fn(&ChannelAverage) -> Option<f64>| -> Vec<Option<f64>> { all.iter().map(|row| of(row.2)).collect() };
+    let figure = |of: fn(&ChannelAverage) -> Option<f64>| -> Vec<Option<f64>> {
+        all.iter().map(|row| of(row.2)).collect()
+    };
     let count = |of: fn(&ChannelAverage) -> u32| -> Vec<i32> {
         all.iter().map(|row| i32::try_from(of(row.2)).unwrap_or(i32::MAX)).collect()
     };
-    let insert = client.execute(
-        "INSERT INTO average_long (outlet_id, source_id, position, period, revision, start, made_at, method, status, flag, valid, n_valid, \
+    let insert = execute(client, "INSERT INTO average_long (outlet_id, source_id, position, period, revision, start, made_at, method, status, flag, valid, n_valid, \
          n_expected, measured, standard, dry, corrected, minimum, maximum, mass_mg) \
          SELECT t.o, t.s, t.pos, t.p, t.r, t.start, $18::timestamptz, $19::smallint, t.status, t.flag, t.valid, t.nv, t.ne, t.measured, \
          t.standard, t.dry, t.corrected, t.mini, t.maxi, t.mass \
@@ -279,8 +303,8 @@ async fn store_long(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
             &METHOD,
             &all.iter().map(|row| row.2.mass_mg).collect::<Vec<Option<i64>>>(),
         ],
-    );
-    bounded(insert).await.map(|_rows| ())
+    ).await;
+    insert.map(|_rows| ())
 }
 
 /// One verdict ready to be stored.
@@ -302,8 +326,7 @@ pub async fn store_verdicts(client: &Client, rows: &[NewVerdict]) -> Result<(), 
     if rows.is_empty() {
         return Ok(());
     }
-    let insert = client.execute(
-        "INSERT INTO verdict_row (outlet_id, source_id, position, period, revision, rule_id, start, outcome, corrected, limit_mg_m3, ratio_over) \
+    let insert = execute(client, "INSERT INTO verdict_row (outlet_id, source_id, position, period, revision, rule_id, start, outcome, corrected, limit_mg_m3, ratio_over) \
          SELECT * FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::smallint[], $5::int[], $6::int[], $7::timestamptz[], $8::text[], \
          $9::float8[], $10::float8[], $11::float8[])",
         &[
@@ -319,6 +342,6 @@ pub async fn store_verdicts(client: &Client, rows: &[NewVerdict]) -> Result<(), 
             &rows.iter().map(|row| row.verdict.limit).collect::<Vec<f64>>(),
             &rows.iter().map(|row| row.verdict.ratio_over).collect::<Vec<Option<f64>>>(),
         ],
-    );
-    bounded(insert).await.map(|_rows| ())
+    ).await;
+    insert.map(|_rows| ())
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Client, Statement};
 
 use crate::domain::limit::AveragingPeriod;
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, bounded, execute, query, query_one};
 
 /// Outlets are spread over lanes; one closer at a time works on a lane.
 pub const LANES: i16 = 16;
@@ -49,7 +49,11 @@ pub(super) const APPEND: &str = "INSERT INTO due (lane, outlet_id, source_id, pe
     SELECT * FROM unnest($1::smallint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[])";
 
 /// Appends due rows; nothing is sent for none.
-pub(super) async fn append(client: &Client, statement: &Statement, dues: &[Due]) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn append(
+    client: &Client,
+    statement: &Statement,
+    dues: &[Due],
+) -> Result<(), tokio_postgres::Error> {
     if dues.is_empty() {
         return Ok(());
     }
@@ -84,17 +88,17 @@ pub struct Claim {
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Result<Option<Claim>, Failure> {
-    let lock = client.query_one("SELECT pg_try_advisory_xact_lock(826401, $1::int)", &[&i32::from(lane)]);
-    if !bounded(lock).await?.get::<_, bool>(0) {
+    let lock =
+        query_one(client, "SELECT pg_try_advisory_xact_lock(826401, $1::int)", &[&i32::from(lane)]).await;
+    if !lock?.get::<_, bool>(0) {
         return Ok(None);
     }
-    let query = client.query(
-        "SELECT id, outlet_id, source_id, period, start FROM due WHERE lane = $1 AND due_at <= $2 AND period = \
+    let query = query(client, "SELECT id, outlet_id, source_id, period, start FROM due WHERE lane = $1 AND due_at <= $2 AND period = \
          (SELECT min(period) FROM due WHERE lane = $1 AND due_at <= $2) ORDER BY due_at LIMIT $3",
         &[&lane, &now, &most],
-    );
+    ).await;
     let mut claim = Claim::default();
-    for row in bounded(query).await? {
+    for row in query? {
         claim.ids.push(row.get(0));
         if let Some(period) = period_of(row.get(3)) {
             claim.windows.push((row.get(1), row.get(2), period, row.get(4)));
@@ -110,7 +114,7 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn settle(client: &Client, claim: &Claim) -> Result<(), Failure> {
-    bounded(client.execute("DELETE FROM due WHERE id = ANY ($1)", &[&claim.ids])).await.map(|_rows| ())
+    execute(client, "DELETE FROM due WHERE id = ANY ($1)", &[&claim.ids]).await.map(|_rows| ())
 }
 
 /// How many rows wait, and since when the oldest is overdue.
@@ -118,6 +122,6 @@ pub async fn settle(client: &Client, claim: &Claim) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn backlog(client: &Client, now: Timestamp) -> Result<(i64, Option<Timestamp>), Failure> {
-    let query = client.query_one("SELECT count(*), min(due_at) FROM due WHERE due_at <= $1", &[&now]);
-    bounded(query).await.map(|row| (row.get(0), row.get(1)))
+    let query = query_one(client, "SELECT count(*), min(due_at) FROM due WHERE due_at <= $1", &[&now]).await;
+    query.map(|row| (row.get(0), row.get(1)))
 }

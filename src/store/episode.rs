@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Hysteresis, Move, Observation, Open, State, next};
 use crate::store::alert;
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, execute, query, query_one};
 
 /// What an episode is of. 0, -1 and empty text where something does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,13 +133,13 @@ async fn lock(client: &Client, sightings: &[Sighting]) -> Result<BTreeMap<Key, L
         "INSERT INTO episode_state (outlet_id, position, rule_id, kind, subject) SELECT t.* FROM {KEYS} \
          ORDER BY 1, 2, 3, 4, 5 ON CONFLICT DO NOTHING"
     );
-    bounded(client.execute(&make, &params)).await?;
+    execute(client, &make, &params).await?;
     let lock = format!(
         "SELECT s.outlet_id, s.position, s.rule_id, s.kind, s.subject, s.last_at FROM {KEYS} \
          JOIN episode_state s USING (outlet_id, position, rule_id, kind, subject) ORDER BY 1, 2, 3, 4, 5 FOR UPDATE OF s"
     );
     let mut states: BTreeMap<Key, Locked> = BTreeMap::new();
-    for row in bounded(client.query(&lock, &params)).await? {
+    for row in query(client, &lock, &params).await? {
         if let Some(key) = key_of(&row) {
             states.insert(key, Locked { last_at: row.get(5), ..Locked::default() });
         }
@@ -148,7 +148,7 @@ async fn lock(client: &Client, sightings: &[Sighting]) -> Result<BTreeMap<Key, L
         "SELECT e.outlet_id, e.position, e.rule_id, e.kind, e.subject, e.id, e.opened_at, e.last_above_at, e.peak FROM {KEYS} \
          JOIN episode_row e USING (outlet_id, position, rule_id, kind, subject) WHERE e.closed_at IS NULL"
     );
-    for row in bounded(client.query(&open, &params)).await? {
+    for row in query(client, &open, &params).await? {
         let Some(state) = key_of(&row).and_then(|key| states.get_mut(&key)) else { continue };
         let peak: Option<f64> = row.get(8);
         state.open = Some(Open {
@@ -168,8 +168,7 @@ fn key_of(row: &tokio_postgres::Row) -> Option<Key> {
 
 async fn begin(client: &Client, sighting: &Sighting, now: Timestamp) -> Result<i64, Failure> {
     let (key, seen) = (&sighting.key, sighting.observation);
-    let insert = client.query_one(
-        "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, peak, limit_mg_m3, state, noticed_at) \
+    let insert = query_one(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, peak, limit_mg_m3, state, noticed_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, 'open', $9) RETURNING id",
         &[
             &key.outlet_id,
@@ -182,29 +181,27 @@ async fn begin(client: &Client, sighting: &Sighting, now: Timestamp) -> Result<i
             &sighting.limit,
             &now,
         ],
-    );
-    bounded(insert).await.map(|row| row.get(0))
+    ).await;
+    insert.map(|row| row.get(0))
 }
 
 async fn end(client: &Client, outlet_id: i32, open: &Open, at: Timestamp) -> Result<(), Failure> {
-    let update = client.execute(
-        "UPDATE episode_row SET closed_at = $3, state = 'closed', last_above_at = $4, peak = $5 WHERE outlet_id = $1 AND id = $2",
+    let update = execute(client, "UPDATE episode_row SET closed_at = $3, state = 'closed', last_above_at = $4, peak = $5 WHERE outlet_id = $1 AND id = $2",
         &[&outlet_id, &open.id, &at, &open.last_above_at, &Some(open.peak).filter(|peak| peak.is_finite())],
-    );
-    bounded(update).await.map(|_rows| ())
+    ).await;
+    update.map(|_rows| ())
 }
 
 /// Writes back what the sightings changed.
 async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Failure> {
     let columns = Columns::of(states.keys());
     let times: Vec<Option<Timestamp>> = states.values().map(|state| state.last_at).collect();
-    let update = client.execute(
-        "UPDATE episode_state s SET last_at = t.last_at FROM unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[], \
+    let update = execute(client, "UPDATE episode_state s SET last_at = t.last_at FROM unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[], \
          $6::timestamptz[]) AS t (outlet_id, position, rule_id, kind, subject, last_at) \
          WHERE s.outlet_id = t.outlet_id AND s.position = t.position AND s.rule_id = t.rule_id AND s.kind = t.kind AND s.subject = t.subject",
         &[&columns.outlets, &columns.positions, &columns.rules, &columns.kinds, &columns.subjects, &times],
-    );
-    bounded(update).await?;
+    ).await;
+    update?;
     let touched: Vec<(i32, &Open)> = states
         .iter()
         .filter(|(_, state)| state.touched)
@@ -213,8 +210,7 @@ async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Fai
     if touched.is_empty() {
         return Ok(());
     }
-    let update = client.execute(
-        "UPDATE episode_row e SET last_above_at = t.at, peak = t.peak FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::float8[]) \
+    let update = execute(client, "UPDATE episode_row e SET last_above_at = t.at, peak = t.peak FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::float8[]) \
          AS t (outlet_id, id, at, peak) WHERE e.outlet_id = t.outlet_id AND e.id = t.id",
         &[
             &touched.iter().map(|(outlet_id, _)| *outlet_id).collect::<Vec<i32>>(),
@@ -222,8 +218,8 @@ async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Fai
             &touched.iter().map(|(_, open)| open.last_above_at).collect::<Vec<Timestamp>>(),
             &touched.iter().map(|(_, open)| Some(open.peak).filter(|peak| peak.is_finite())).collect::<Vec<Option<f64>>>(),
         ],
-    );
-    bounded(update).await.map(|_rows| ())
+    ).await;
+    update.map(|_rows| ())
 }
 
 /// Records an exceedance of the past, `[opened_at, closed_at)`: nobody is paged. One that touches another of the same key
@@ -240,18 +236,16 @@ pub async fn record_historical(
     let (key, seen) = (&sighting.key, sighting.observation);
     // Holding the state row makes two closers take turns.
     lock(client, std::slice::from_ref(sighting)).await?;
-    let extend = client.query(
-        "UPDATE episode_row SET opened_at = least(opened_at, $6), last_above_at = greatest(last_above_at, $6), \
+    let extend = query(client, "UPDATE episode_row SET opened_at = least(opened_at, $6), last_above_at = greatest(last_above_at, $6), \
          closed_at = greatest(closed_at, $7), peak = greatest(peak, $8) \
          WHERE outlet_id = $1 AND position = $2 AND rule_id = $3 AND kind = $4 AND subject = $5 \
          AND opened_at <= $7 AND (closed_at IS NULL OR closed_at >= $6) RETURNING id",
         &[&key.outlet_id, &key.position, &key.rule_id, &key.kind.name(), &key.subject, &seen.at, &closed_at, &seen.value],
-    );
-    if !bounded(extend).await?.is_empty() {
+    ).await;
+    if !extend?.is_empty() {
         return Ok(());
     }
-    let insert = client.execute(
-        "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
+    let insert = execute(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, 'historical', $10)",
         &[
             &key.outlet_id,
@@ -265,8 +259,8 @@ pub async fn record_historical(
             &sighting.limit,
             &now,
         ],
-    );
-    bounded(insert).await.map(|_rows| ())
+    ).await;
+    insert.map(|_rows| ())
 }
 
 /// The keys of all open episodes of one kind.
@@ -274,9 +268,8 @@ pub async fn record_historical(
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn open_of_kind(client: &Client, kind: AlertKind) -> Result<Vec<Key>, Failure> {
-    let query = client.query(
-        "SELECT outlet_id, position, rule_id, kind, subject FROM episode_row WHERE closed_at IS NULL AND kind = $1",
+    let query = query(client, "SELECT outlet_id, position, rule_id, kind, subject FROM episode_row WHERE closed_at IS NULL AND kind = $1",
         &[&kind.name()],
-    );
-    Ok(bounded(query).await?.iter().filter_map(key_of).collect())
+    ).await;
+    Ok(query?.iter().filter_map(key_of).collect())
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, query, query_opt};
 
 /// An event record ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,7 @@ pub enum Stored {
 /// [`Failure`] when the database does not take it.
 pub async fn store(client: &Client, event: &NewEvent) -> Result<Stored, Failure> {
     let epoch = event.epoch.to_string();
-    let insert = client.query(
-        "INSERT INTO event (gateway_id, provenance_id, epoch, seq, at, received_at, event, detail, hash, prev) \
+    let insert = query(client, "INSERT INTO event (gateway_id, provenance_id, epoch, seq, at, received_at, event, detail, hash, prev) \
          VALUES ($1, $2, $3::text::uuid, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING seq",
         &[
             &event.gateway_id,
@@ -52,14 +51,16 @@ pub async fn store(client: &Client, event: &NewEvent) -> Result<Stored, Failure>
             &event.hash.as_slice(),
             &event.prev.as_slice(),
         ],
-    );
-    if !bounded(insert).await?.is_empty() {
+    ).await;
+    if !insert?.is_empty() {
         return Ok(Stored::New);
     }
-    let select = client.query_opt(
+    let select = query_opt(
+        client,
         "SELECT hash FROM event WHERE gateway_id = $1 AND epoch = $2::text::uuid AND seq = $3",
         &[&event.gateway_id, &epoch, &event.seq],
-    );
-    let same = bounded(select).await?.is_some_and(|row| row.get::<_, Vec<u8>>(0) == event.hash);
+    )
+    .await;
+    let same = select?.is_some_and(|row| row.get::<_, Vec<u8>>(0) == event.hash);
     Ok(if same { Stored::Known } else { Stored::Conflict })
 }

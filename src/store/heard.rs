@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, execute, query};
 
 /// Notes live readings: (outlet, analyser or "" for the outlet itself, time). A time never goes back.
 ///
@@ -13,29 +13,30 @@ pub async fn note(client: &Client, heard: &[(i32, String, Timestamp)]) -> Result
     let outlets: Vec<i32> = heard.iter().map(|row| row.0).collect();
     let analysers: Vec<&str> = heard.iter().map(|row| row.1.as_str()).collect();
     let times: Vec<Timestamp> = heard.iter().map(|row| row.2).collect();
-    let upsert = client.execute(
-        "INSERT INTO heard AS h (outlet_id, analyser, at) SELECT * FROM unnest($1::int[], $2::text[], $3::timestamptz[]) AS t (o, a, at) \
+    let upsert = execute(client, "INSERT INTO heard AS h (outlet_id, analyser, at) SELECT * FROM unnest($1::int[], $2::text[], $3::timestamptz[]) AS t (o, a, at) \
          ORDER BY 1, 2 ON CONFLICT (outlet_id, analyser) DO UPDATE SET at = greatest(h.at, excluded.at)",
         &[&outlets, &analysers, &times],
-    );
-    bounded(upsert).await.map(|_rows| ())
+    ).await;
+    upsert.map(|_rows| ())
 }
 
 /// Notes signs of life of gateways: (key, time, status as JSON text when it said one).
 ///
 /// # Errors
 /// [`Failure`] when the database does not take them.
-pub async fn note_gateways(client: &Client, heard: &[(i32, Timestamp, Option<String>)]) -> Result<(), Failure> {
+pub async fn note_gateways(
+    client: &Client,
+    heard: &[(i32, Timestamp, Option<String>)],
+) -> Result<(), Failure> {
     let gateways: Vec<i32> = heard.iter().map(|row| row.0).collect();
     let times: Vec<Timestamp> = heard.iter().map(|row| row.1).collect();
     let statuses: Vec<Option<&str>> = heard.iter().map(|row| row.2.as_deref()).collect();
-    let upsert = client.execute(
-        "INSERT INTO gateway_heard AS h (gateway_id, at, status) \
+    let upsert = execute(client, "INSERT INTO gateway_heard AS h (gateway_id, at, status) \
          SELECT t.g, t.at, t.s::jsonb FROM unnest($1::int[], $2::timestamptz[], $3::text[]) AS t (g, at, s) ORDER BY 1 \
          ON CONFLICT (gateway_id) DO UPDATE SET at = greatest(h.at, excluded.at), status = coalesce(excluded.status, h.status)",
         &[&gateways, &times, &statuses],
-    );
-    bounded(upsert).await.map(|_rows| ())
+    ).await;
+    upsert.map(|_rows| ())
 }
 
 /// All that was heard: of outlets and analysers, and of gateways.
@@ -50,8 +51,8 @@ pub struct Heard {
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn all(client: &Client) -> Result<Heard, Failure> {
-    let outlets = bounded(client.query("SELECT outlet_id, analyser, at FROM heard", &[])).await?;
-    let gateways = bounded(client.query("SELECT gateway_id, at FROM gateway_heard", &[])).await?;
+    let outlets = query(client, "SELECT outlet_id, analyser, at FROM heard", &[]).await?;
+    let gateways = query(client, "SELECT gateway_id, at FROM gateway_heard", &[]).await?;
     Ok(Heard {
         outlets: outlets.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
         gateways: gateways.iter().map(|row| (row.get(0), row.get(1))).collect(),

@@ -1,1 +1,30 @@
-//! To come.
+//! All SQL. Nothing here decides anything that a rule of the domain decides.
+
+/// The outbox of alerts.
+pub mod alert;
+/// Averages and verdicts.
+pub mod average;
+/// A connection with time-outs on everything.
+pub mod connect;
+/// Windows that are to be computed.
+pub mod due;
+/// When something begins, goes on and ends.
+pub mod episode;
+/// Events of gateways.
+pub mod event;
+/// Signs of life.
+pub mod heard;
+/// Brings the tables to the version of this program.
+pub mod migrate;
+/// Partitions, made ahead and on demand.
+pub mod partition;
+/// Pollutants, rules, enterprises, outlets, gateways: saved repeatably, loaded whole.
+pub mod plant;
+/// Where records come from, as short numbers.
+pub mod provenance;
+/// What could not be accepted.
+pub mod quarantine;
+/// Scans, in batches.
+pub mod scan;
+/// One session with its prepared statements; every wait bounded.
+pub mod session;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, bounded, query_one};
 
 /// A partitioned table and the length of its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,11 +89,10 @@ async fn make(session: &mut Session, table: Partitioned, first: Date) -> Result<
     let client = session.client().await?;
     // The lock makes concurrent makers wait for each other; who comes second finds the partition attached.
     bounded(client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(826402)")).await?;
-    let attached = client.query_one(
-        "SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2))",
+    let attached = query_one(client, "SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::text::regclass AND inhrelid = to_regclass($2))",
         &[&parent, &name],
-    );
-    if !bounded(attached).await?.get::<_, bool>(0) {
+    ).await;
+    if !attached?.get::<_, bool>(0) {
         let statement = format!(
             "CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING ALL); \
              ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{first} 00:00:00+00') TO ('{next} 00:00:00+00')"

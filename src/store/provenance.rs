@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, execute, query_one};
 
 /// Gateway's key, epoch, configuration hash.
 pub type Origin = (i32, uuid::Uuid, [u8; 32]);
@@ -24,16 +24,17 @@ impl Provenances {
         let epoch = origin.1.to_string();
         let cfg: &[u8] = &origin.2;
         // Insert and read are two statements: a row that another centre has just made is seen by the second.
-        let insert = client.execute(
-            "INSERT INTO provenance (gateway_id, epoch, cfg) VALUES ($1, $2::text::uuid, $3) ON CONFLICT DO NOTHING",
+        let insert = execute(client, "INSERT INTO provenance (gateway_id, epoch, cfg) VALUES ($1, $2::text::uuid, $3) ON CONFLICT DO NOTHING",
             &[&origin.0, &epoch, &cfg],
-        );
-        bounded(insert).await?;
-        let select = client.query_one(
+        ).await;
+        insert?;
+        let select = query_one(
+            client,
             "SELECT id FROM provenance WHERE gateway_id = $1 AND epoch = $2::text::uuid AND cfg = $3",
             &[&origin.0, &epoch, &cfg],
-        );
-        let number: i32 = bounded(select).await?.get(0);
+        )
+        .await;
+        let number: i32 = select?.get(0);
         self.0.insert(*origin, number);
         Ok(number)
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
-use crate::store::session::{Failure, bounded};
+use crate::store::session::{Failure, query};
 
 /// Something to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,7 @@ pub async fn keep(client: &Client, kept: &Kept) -> Result<bool, Failure> {
     let number = |seq: u64| i64::try_from(seq).ok();
     let first = kept.seqs.and_then(|(first, _)| number(first));
     let last = kept.seqs.and_then(|(_, last)| number(last));
-    let insert = client.query(
-        "INSERT INTO quarantine (received_at, topic, gateway, epoch, seq_first, seq_last, reason, payload, digest) \
+    let insert = query(client, "INSERT INTO quarantine (received_at, topic, gateway, epoch, seq_first, seq_last, reason, payload, digest) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
         &[
             &kept.received_at,
@@ -42,8 +41,8 @@ pub async fn keep(client: &Client, kept: &Kept) -> Result<bool, Failure> {
             &kept.payload,
             &digest.as_slice(),
         ],
-    );
-    bounded(insert).await.map(|rows| !rows.is_empty())
+    ).await;
+    insert.map(|rows| !rows.is_empty())
 }
 
 /// PostgreSQL's text cannot hold NUL; the payload keeps it.

@@ -12,7 +12,7 @@ use crate::domain::average::StoredScan;
 use crate::domain::flag::Flag;
 use crate::domain::scan::Reading;
 use crate::store::due::{self, Due};
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, bounded, query};
 
 /// A scan ready to be stored. Vectors by position, all equally long; NaN: no value.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +150,8 @@ pub async fn store(
             Then::Stay => Ok(()),
         }
     };
-    let flight = async { try_join!(client.batch_execute("BEGIN"), rows, due::append(client, &append, dues), end) };
+    let flight =
+        async { try_join!(client.batch_execute("BEGIN"), rows, due::append(client, &append, dues), end) };
     let ((), rows, (), ()) = bounded(flight).await?;
     if rows.len() == scans.len() {
         return Ok(None);
@@ -169,12 +170,11 @@ pub async fn hashes(
     let outlets: Vec<i32> = keys.iter().map(|key| key.0).collect();
     let sources: Vec<i16> = keys.iter().map(|key| key.1).collect();
     let times: Vec<Timestamp> = keys.iter().map(|key| key.2).collect();
-    let query = client.query(
-        "SELECT x.outlet_id, x.source_id, x.measured_at, x.hash FROM unnest($1::int[], $2::smallint[], $3::timestamptz[]) \
+    let query = query(client, "SELECT x.outlet_id, x.source_id, x.measured_at, x.hash FROM unnest($1::int[], $2::smallint[], $3::timestamptz[]) \
          AS t (outlet_id, source_id, measured_at) JOIN scan x USING (outlet_id, source_id, measured_at)",
         &[&outlets, &sources, &times],
-    );
-    let rows = bounded(query).await?;
+    ).await;
+    let rows = query?;
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3))).collect())
 }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement, ToStatement};
 
 use crate::store::connect::connect;
 
@@ -61,6 +62,57 @@ pub async fn bounded<T, E: Into<Failure>>(work: impl Future<Output = Result<T, E
             LONGEST.as_secs()
         ))),
     }
+}
+
+/// The parameters of a statement.
+pub type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// Rows of a statement, within [`LONGEST`].
+///
+/// # Errors
+/// [`Failure`].
+pub async fn query<S: ToStatement + ?Sized>(
+    client: &Client,
+    sql: &S,
+    params: Params<'_>,
+) -> Result<Vec<Row>, Failure> {
+    bounded(client.query(sql, params)).await
+}
+
+/// The only row of a statement, within [`LONGEST`].
+///
+/// # Errors
+/// [`Failure`].
+pub async fn query_one<S: ToStatement + ?Sized>(
+    client: &Client,
+    sql: &S,
+    params: Params<'_>,
+) -> Result<Row, Failure> {
+    bounded(client.query_one(sql, params)).await
+}
+
+/// The row of a statement, if there is one, within [`LONGEST`].
+///
+/// # Errors
+/// [`Failure`].
+pub async fn query_opt<S: ToStatement + ?Sized>(
+    client: &Client,
+    sql: &S,
+    params: Params<'_>,
+) -> Result<Option<Row>, Failure> {
+    bounded(client.query_opt(sql, params)).await
+}
+
+/// Runs a statement, within [`LONGEST`].
+///
+/// # Errors
+/// [`Failure`].
+pub async fn execute<S: ToStatement + ?Sized>(
+    client: &Client,
+    sql: &S,
+    params: Params<'_>,
+) -> Result<u64, Failure> {
+    bounded(client.execute(sql, params)).await
 }
 
 /// A session that opens itself.
@@ -125,7 +177,9 @@ impl Session {
         let open = match usable {
             Some(open) => open,
             None => {
-                let client = connect(&self.url).await.map_err(|error| Failure::Unavailable(error.to_string()))?;
+                let client = connect(&self.url, "cems")
+                    .await
+                    .map_err(|error| Failure::Unavailable(error.to_string()))?;
                 Open { client, statements: HashMap::new() }
             }
         };

@@ -80,10 +80,26 @@ fn every_fault_has_its_own_words() {
             edit(scan);
         }
     };
-    let unknown_outlet = { let mut r = record(); scan(&mut r, |s| s.outlet = "nowhere".to_owned()); r.encode() };
-    let unknown_channel = { let mut r = record(); scan(&mut r, |s| s.readings[0].0 = ChannelCode::new("a99999").unwrap()); r.encode() };
-    let future = { let mut r = record(); scan(&mut r, |s| s.at = "2026-11-21T04:01:08Z".parse().unwrap()); r.encode() };
-    let ancient = { let mut r = record(); scan(&mut r, |s| s.at = "2020-01-01T00:00:00Z".parse().unwrap()); r.encode() };
+    let unknown_outlet = {
+        let mut r = record();
+        scan(&mut r, |s| s.outlet = "nowhere".to_owned());
+        r.encode()
+    };
+    let unknown_channel = {
+        let mut r = record();
+        scan(&mut r, |s| s.readings[0].0 = ChannelCode::new("a99999").unwrap());
+        r.encode()
+    };
+    let future = {
+        let mut r = record();
+        scan(&mut r, |s| s.at = "2026-11-21T04:01:08Z".parse().unwrap());
+        r.encode()
+    };
+    let ancient = {
+        let mut r = record();
+        scan(&mut r, |s| s.at = "2020-01-01T00:00:00Z".parse().unwrap());
+        r.encode()
+    };
     let cases: [(&str, Vec<u8>, &str); 8] = [
         ("cems/v1/gw-1/live", b"\xff\xfe".to_vec(), "not a record"),
         ("cems/v1/gw-2/live", record().encode(), "came under"),

@@ -35,7 +35,10 @@ pub struct Courier {
 pub enum Answer {
     Taken,
     /// Not now; the channel may have said when.
-    Later { reason: String, after: Option<Duration> },
+    Later {
+        reason: String,
+        after: Option<Duration>,
+    },
 }
 
 impl Courier {
@@ -86,10 +89,17 @@ impl Courier {
             let at = clock::now();
             let outcome = outcome(&waiting, &answer, at);
             match &outcome {
-                Outcome::Delivered => self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64()),
+                Outcome::Delivered => {
+                    self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64())
+                }
                 Outcome::Again(_, reason) | Outcome::Dead(reason) => {
                     self.meters.delivery_failed();
-                    tracing::warn!(alert = waiting.alert_id, channel = waiting.channel, reason, "alert not delivered");
+                    tracing::warn!(
+                        alert = waiting.alert_id,
+                        channel = waiting.channel,
+                        reason,
+                        "alert not delivered"
+                    );
                 }
             }
             attempted(self.session.client().await?, &waiting, (at, took_ms), &outcome).await?;
@@ -100,12 +110,17 @@ impl Courier {
 
 async fn send(http: &Result<reqwest::Client, String>, waiting: &Waiting) -> Answer {
     if waiting.kind == "log" {
-        let text = |key: &str| waiting.body.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            waiting.body.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
         tracing::warn!(kind = text("kind"), id = waiting.alert_id, "ALERT {}", text("summary"));
         return Answer::Taken;
     }
     let Some(url) = &waiting.url else {
-        return Answer::Later { reason: "the channel has no url; set it in the plant".to_owned(), after: None };
+        return Answer::Later {
+            reason: "the channel has no url; set it in the plant".to_owned(),
+            after: None,
+        };
     };
     match http {
         Ok(client) => webhook::post(client, url, &waiting.alert_id, &waiting.body).await,
@@ -117,10 +132,14 @@ async fn send(http: &Result<reqwest::Client, String>, waiting: &Waiting) -> Answ
 fn outcome(waiting: &Waiting, answer: &Answer, at: Timestamp) -> Outcome {
     match answer {
         Answer::Taken => Outcome::Delivered,
-        Answer::Later { reason, .. } if at.duration_since(waiting.created_at) > GIVE_UP => Outcome::Dead(reason.clone()),
+        Answer::Later { reason, .. } if at.duration_since(waiting.created_at) > GIVE_UP => {
+            Outcome::Dead(reason.clone())
+        }
         Answer::Later { reason, after } => {
             let doublings = u32::try_from(waiting.attempts.clamp(1, 10) - 1).unwrap_or(0);
-            let back_off = Duration::from_secs(1 << doublings).min(Duration::from_secs(300)).mul_f64(0.8 + 0.4 * fastrand::f64());
+            let back_off = Duration::from_secs(1 << doublings)
+                .min(Duration::from_secs(300))
+                .mul_f64(0.8 + 0.4 * fastrand::f64());
             let wait = after.unwrap_or(back_off).min(Duration::from_secs(3600));
             let wait = SignedDuration::try_from(wait).unwrap_or(LEASE);
             Outcome::Again(at + wait, reason.clone())

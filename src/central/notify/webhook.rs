@@ -41,6 +41,9 @@ pub async fn post(client: &reqwest::Client, url: &str, id: &str, body: &serde_js
             Answer::Later { reason: format!("the endpoint answered {}", response.status()), after }
         }
         // The address may hold a secret token: it is not repeated.
-        Err(error) => Answer::Later { reason: format!("the endpoint cannot be reached: {}", error.without_url()), after: None },
+        Err(error) => Answer::Later {
+            reason: format!("the endpoint cannot be reached: {}", error.without_url()),
+            after: None,
+        },
     }
 }

@@ -1,0 +1,93 @@
+//! Brings the tables to the version of this program: `migrations/V{n}__{name}.sql`, in order, each in a transaction of its
+//! own. Running again changes nothing; a run that was killed goes on where it stopped. A migration that has been
+//! released is never edited: refinery refuses a database whose history differs.
+
+use refinery::{Migration, Runner};
+use tokio_postgres::Client;
+
+/// Name and text of every migration. Listed by hand, so that a new file cannot be missed by an incremental build; a test
+/// compares the list with the folder.
+const MIGRATIONS: [(&str, &str); 1] = [("V1__plant", include_str!("migrations/V1__plant.sql"))];
+
+/// Key of the advisory lock that lets one migrator work at a time: "cems" as a number.
+const LOCK: i64 = 0x6365_6d73;
+
+/// Why the tables are not at the version of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error(
+        "another migration holds the lock for longer than the time-out; wait for it or end it, then run again"
+    )]
+    Busy { source: tokio_postgres::Error },
+    #[error("the migration stopped; what was applied stays, correct the cause and run again")]
+    Stopped { source: refinery::Error },
+    #[error("the database failed during the migration; run it again")]
+    Database { source: tokio_postgres::Error },
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Migrated {
+    /// Names of the migrations that this run applied; empty when all were there.
+    pub applied: Vec<String>,
+    /// Version of the tables now.
+    pub version: i32,
+}
+
+/// Applies what is missing. The client's own time-outs hold for the lock, none for the migrations; afterwards they
+/// are as before.
+///
+/// # Errors
+/// [`MigrateError`]
+pub async fn migrate(client: &mut Client) -> Result<Migrated, MigrateError> {
+    let database = |source| MigrateError::Database { source };
+    let before = client.query_one("SHOW statement_timeout", &[]).await.map_err(database)?;
+    let before: String = before.try_get(0).map_err(database)?;
+    client.batch_execute("SET statement_timeout = 0").await.map_err(database)?;
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
+        .await
+        .map_err(|source| MigrateError::Busy { source })?;
+    let outcome = apply(client).await;
+    let release = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
+    let restore = client.execute("SELECT set_config('statement_timeout', $1, false)", &[&before]).await;
+    let migrated = outcome?;
+    release.map_err(database)?;
+    restore.map_err(database)?;
+    Ok(migrated)
+}
+
+async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
+    let stopped = |source| MigrateError::Stopped { source };
+    let migrations: Result<Vec<Migration>, refinery::Error> =
+        MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
+    let report = Runner::new(&migrations.map_err(stopped)?)
+        .set_migration_table_name("migration")
+        .run_async(client)
+        .await
+        .map_err(stopped)?;
+    let applied = report.applied_migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    let version = client
+        .query_one("SELECT max(version)::int4 FROM migration", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(|source| MigrateError::Database { source })?;
+    Ok(Migrated { applied, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort_by_key(|file| file[1..].split("__").next().unwrap().parse::<u32>().unwrap());
+        let listed: Vec<String> = MIGRATIONS.iter().map(|(name, _)| format!("{name}.sql")).collect();
+        assert_eq!(files, listed);
+    }
+}
