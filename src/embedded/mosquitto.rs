@@ -206,13 +206,14 @@ impl Mosquitto {
         }
     }
 
-    /// `max_inflight_messages` of several commit batches, a queue bounded by bytes (one bounded by messages loses silently),
-    /// 256 KiB a message, and no Nagle delay.
+    /// `max_queued_messages` is out of reach rather than 0 (no limit): with 0, mosquitto 2.0.11 hangs up on each client whose publish it
+    /// refuses, by its access list or its size. The queue is bounded by bytes; one bounded by messages loses silently.
+    /// `max_inflight_messages` is several commit batches; no Nagle delay.
     fn configuration(&self) -> String {
         let mut text = format!(
             "listener {} {}\n\
              max_inflight_messages 2000\n\
-             max_queued_messages 0\n\
+             max_queued_messages 10000000\n\
              max_queued_bytes 268435456\n\
              message_size_limit 262144\n\
              set_tcp_nodelay true\n\
@@ -281,9 +282,10 @@ impl Drop for Mosquitto {
     }
 }
 
-/// A gateway's lanes are its own; `%u` is the user name that it proved.
+/// A gateway's lanes are its own; `%u` is the user name that it proved. Patterns hold for everybody (a `topic` before the first
+/// `user` would hold for anonymous clients only).
 const ACCESS: &str = "\
-topic read cems/v1/central/status
+pattern read cems/v1/central/status
 pattern write cems/v1/%u/live
 pattern write cems/v1/%u/backfill
 pattern write cems/v1/%u/status
