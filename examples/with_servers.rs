@@ -30,7 +30,10 @@ async fn run(command: &mut tokio::process::Command) -> Result<ExitCode, Box<dyn 
     let folder = tempfile::Builder::new().prefix("cems-servers-").tempdir()?;
     let mut servers = Servers::start(folder.path(), Access::Open).await?;
     let database = servers.postgres.url();
-    command.env("CEMS_TEST_DATABASE", database).env("CEMS_TEST_MQTT", servers.mosquitto.url()).kill_on_drop(true);
+    command
+        .env("CEMS_TEST_DATABASE", database)
+        .env("CEMS_TEST_MQTT", servers.mosquitto.url())
+        .kill_on_drop(true);
     let code = match command.spawn() {
         Ok(mut child) => tokio::select! {
             status = child.wait() => status.map(|status| status.code()),

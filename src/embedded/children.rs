@@ -127,7 +127,9 @@ fn keep(
 fn children_of(parent: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| parent_of(*pid) == Some(parent.as_raw_nonzero().get())).filter_map(Pid::from_raw).collect()
+    pids.filter(|pid| parent_of(*pid) == Some(parent.as_raw_nonzero().get()))
+        .filter_map(Pid::from_raw)
+        .collect()
 }
 
 /// The fourth field of /proc/PID/stat; the second, the name in parentheses, may hold anything.
@@ -159,7 +161,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_ignores_a_request_is_ended_by_force() {
-        let child = Child::spawn("shell", shell("trap '' TERM; while :; do read x; done < /dev/zero")).await.unwrap();
+        let child =
+            Child::spawn("shell", shell("trap '' TERM; while :; do read x; done < /dev/zero")).await.unwrap();
         assert!(!child.has_ended(Duration::from_millis(100)).await);
         child.end(&[(Signal::TERM, Duration::from_millis(100))]).await;
         assert!(child.status().unwrap().signal() == Some(9), "{:?}", child.status());

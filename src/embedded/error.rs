@@ -19,10 +19,14 @@ pub enum ServerError {
     )]
     OtherVersion { folder: PathBuf, made_by: u32, found: String },
     /// Root has no user to hand the server to.
-    #[error("a server never runs as root, and /etc/passwd has neither user {wanted} nor nobody; add one of them")]
+    #[error(
+        "a server never runs as root, and /etc/passwd has neither user {wanted} nor nobody; add one of them"
+    )]
     NoUser { wanted: &'static str },
     /// The server's user cannot get at the folder, nor at the one that stands in for it.
-    #[error("user {user} cannot enter {folder}; choose a folder that others may enter (not below root's home)")]
+    #[error(
+        "user {user} cannot enter {folder}; choose a folder that others may enter (not below root's home)"
+    )]
     Unreachable { user: String, folder: PathBuf },
     /// Another program of ours uses the folder.
     #[error("{folder} is in use by another running cems; stop that one or choose another folder")]

@@ -242,7 +242,10 @@ impl Mosquitto {
         let mut passwords = String::new();
         let mut names: Vec<&str> = Vec::new();
         for Account { user, password, role } in accounts {
-            if !is_account_name(user) || names.contains(&user.as_str()) || ((*role == Role::Central) != (user == "central")) {
+            if !is_account_name(user)
+                || names.contains(&user.as_str())
+                || ((*role == Role::Central) != (user == "central"))
+            {
                 return Err(ServerError::AccountName { name: user.clone() });
             }
             names.push(user);

@@ -56,7 +56,8 @@ impl Place {
         let path = self.log();
         let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         if length > LOG_LIMIT_BYTES {
-            fs::rename(&path, self.folder.join("log.old")).doing(|| format!("set {} aside", path.display()))?;
+            fs::rename(&path, self.folder.join("log.old"))
+                .doing(|| format!("set {} aside", path.display()))?;
         }
         let log = File::options().create(true).append(true).open(&path);
         let log = log.doing(|| format!("open {}", path.display()))?;

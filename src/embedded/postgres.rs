@@ -113,7 +113,9 @@ impl Postgres {
     pub async fn stop(&mut self) {
         self.resume();
         if let Some(child) = self.child.take() {
-            child.end(&[(Signal::INT, Duration::from_secs(10)), (Signal::QUIT, Duration::from_secs(5))]).await;
+            child
+                .end(&[(Signal::INT, Duration::from_secs(10)), (Signal::QUIT, Duration::from_secs(5))])
+                .await;
         }
     }
 
@@ -151,7 +153,9 @@ impl Postgres {
     async fn run(&mut self) -> Result<(), ServerError> {
         for _attempt in 0..LOCKED_ATTEMPTS {
             match self.run_once().await {
-                Err(ServerError::Ended { words, .. }) if is_locked(&words) => tokio::time::sleep(LOCKED_PAUSE).await,
+                Err(ServerError::Ended { words, .. }) if is_locked(&words) => {
+                    tokio::time::sleep(LOCKED_PAUSE).await;
+                }
                 result => return result,
             }
         }
@@ -216,7 +220,8 @@ async fn answers(child: &Child, url: &str, data: &Path) -> bool {
         if child.status().is_some() {
             return false;
         }
-        let connected = tokio::time::timeout(Duration::from_secs(2), tokio_postgres::connect(url, NoTls)).await;
+        let connected =
+            tokio::time::timeout(Duration::from_secs(2), tokio_postgres::connect(url, NoTls)).await;
         if matches!(connected, Ok(Ok(_))) && noted_pid(data) == Some(child.pid()) {
             return true;
         }
@@ -327,7 +332,9 @@ fn remove_stale_pid_file(data: &Path) -> Result<(), ServerError> {
 /// folder we may not read belongs to another user, and so does not hold our data.
 fn somebody_works_in(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return true };
-    entries.flatten().any(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|works_in| works_in == folder))
+    entries
+        .flatten()
+        .any(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|works_in| works_in == folder))
 }
 
 #[cfg(test)]

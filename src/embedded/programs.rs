@@ -49,10 +49,12 @@ pub fn postgres(made_by: Option<u32>, folder: &Path) -> Result<PostgresPrograms,
         return Err(ServerError::Missing { program: "postgres", searched, packages: PACKAGES });
     };
     let Some(made_by) = made_by else { return Ok(newest.clone()) };
-    found.iter().find(|programs| programs.version == made_by).cloned().ok_or_else(|| ServerError::OtherVersion {
-        folder: folder.to_owned(),
-        made_by,
-        found: found.iter().map(|programs| programs.version.to_string()).collect::<Vec<_>>().join(", "),
+    found.iter().find(|programs| programs.version == made_by).cloned().ok_or_else(|| {
+        ServerError::OtherVersion {
+            folder: folder.to_owned(),
+            made_by,
+            found: found.iter().map(|programs| programs.version.to_string()).collect::<Vec<_>>().join(", "),
+        }
     })
 }
 
@@ -97,7 +99,8 @@ fn version_of(program: &Path) -> Result<Option<u32>, ServerError> {
 }
 
 fn parse_version(text: &str) -> Option<u32> {
-    let number = text.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))?;
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))?;
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }

@@ -32,7 +32,9 @@ impl RunAs {
             return Ok(RunAs::Ourselves);
         }
         let users = fs::read_to_string("/etc/passwd").doing(|| "read /etc/passwd".to_owned())?;
-        in_passwd(&users, wanted).or_else(|| in_passwd(&users, "nobody")).ok_or(ServerError::NoUser { wanted })
+        in_passwd(&users, wanted)
+            .or_else(|| in_passwd(&users, "nobody"))
+            .ok_or(ServerError::NoUser { wanted })
     }
 
     /// A command that runs `program` as this user, in a process group of its own (Ctrl-C is for us to handle, not for the

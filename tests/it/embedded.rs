@@ -66,7 +66,10 @@ async fn postgres_is_durable_and_keeps_what_is_committed_over_kill_and_restart()
         let row = client.query_one(&format!("SHOW {setting}"), &[]).await.unwrap();
         assert_eq!(row.get::<_, String>(0), value, "{setting}");
     }
-    client.batch_execute("CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000)").await.unwrap();
+    client
+        .batch_execute("CREATE TABLE t (x int); INSERT INTO t SELECT generate_series(1, 1000)")
+        .await
+        .unwrap();
     postgres.kill().await;
     assert_eq!(postgres.pid(), None);
     assert!(client.simple_query("TABLE t").await.is_err());
@@ -93,7 +96,8 @@ async fn a_name_that_would_be_sql_is_refused_and_makes_no_database() {
     let refused = postgres.create_database("a\"; DROP DATABASE b; --").await;
     assert!(matches!(refused, Err(ServerError::DatabaseName { .. })));
     let client = connect(&postgres.url()).await;
-    let count = client.query_one("SELECT count(*) FROM pg_database WHERE NOT datistemplate", &[]).await.unwrap();
+    let count =
+        client.query_one("SELECT count(*) FROM pg_database WHERE NOT datistemplate", &[]).await.unwrap();
     assert_eq!(count.get::<_, i64>(0), 1);
 }
 
@@ -199,7 +203,11 @@ async fn nothing_outlives_a_killed_parent_and_its_data_opens_again() {
     }
     let folder = folder();
     let mut parent = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "embedded::nothing_outlives_a_killed_parent_and_its_data_opens_again", "--nocapture"])
+        .args([
+            "--exact",
+            "embedded::nothing_outlives_a_killed_parent_and_its_data_opens_again",
+            "--nocapture",
+        ])
         .env(AS_PARENT, folder.path())
         .stdout(Stdio::piped())
         .spawn()

@@ -23,12 +23,38 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("shutdown", &[]),
     ("telemetry", &["clock"]),
-    ("cli", &["domain", "config", "mqtt", "gateway", "store", "embedded", "central", "web", "simulator", "clock", "shutdown", "telemetry"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "config",
+            "mqtt",
+            "gateway",
+            "store",
+            "embedded",
+            "central",
+            "web",
+            "simulator",
+            "clock",
+            "shutdown",
+            "telemetry",
+        ],
+    ),
 ];
 
 /// Words that would bring IO, a clock, waiting or logging into domain/.
 const NOT_IN_DOMAIN: [&str; 11] = [
-    "tokio", "async", "std::fs", "std::net", "std::thread", "tracing", "println", "SystemTime", "Instant", "clock::", "Timestamp::now",
+    "tokio",
+    "async",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "tracing",
+    "println",
+    "SystemTime",
+    "Instant",
+    "clock::",
+    "Timestamp::now",
 ];
 const NO_FILE_NAMES: [&str; 4] = ["utils", "common", "helpers", "misc"];
 const SQL: [&str; 4] = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM "];
@@ -62,7 +88,12 @@ const RULES: [Rule; 9] =
 
 fn first_line(source: &Source) -> Vec<Offence> {
     let told = source.text.starts_with("//!");
-    source.unless(told, 1, "the first line of a file is its `//!` doc", "say in one line what the file is for")
+    source.unless(
+        told,
+        1,
+        "the first line of a file is its `//!` doc",
+        "say in one line what the file is for",
+    )
 }
 
 fn length(source: &Source) -> Vec<Offence> {
@@ -80,7 +111,12 @@ fn length(source: &Source) -> Vec<Offence> {
 fn file_name(source: &Source) -> Vec<Offence> {
     let mut parts = source.path.trim_end_matches(".rs").split('/');
     let bad = parts.any(|part| NO_FILE_NAMES.contains(&part));
-    source.unless(!bad, 1, &format!("no file or folder is named {}", NO_FILE_NAMES.join(", ")), "name it after what is in it")
+    source.unless(
+        !bad,
+        1,
+        &format!("no file or folder is named {}", NO_FILE_NAMES.join(", ")),
+        "name it after what is in it",
+    )
 }
 
 fn dependencies(source: &Source) -> Vec<Offence> {
@@ -97,14 +133,21 @@ fn dependencies(source: &Source) -> Vec<Offence> {
     for (number, line) in source.numbered() {
         for (start, _) in line.match_indices("crate::") {
             // A dollar sign or a letter before: $crate, or another crate's name.
-            if line[..start].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$') {
+            if line[..start]
+                .ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$')
+            {
                 continue;
             }
             let rest = &line[start + "crate::".len()..];
-            let used: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+            let used: String =
+                rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
             if used != own && !may_use.contains(&used.as_str()) {
                 let rule = format!("{own} may not use {used}; it may use: {}", may_use.join(", "));
-                offences.push(source.offence(number, &rule, "hand it in from cli, or move what is shared to domain"));
+                offences.push(source.offence(
+                    number,
+                    &rule,
+                    "hand it in from cli, or move what is shared to domain",
+                ));
             }
         }
     }
@@ -125,7 +168,9 @@ fn sql(source: &Source) -> Vec<Offence> {
         return Vec::new();
     }
     let found = source.texts.iter().filter(|(_, text)| SQL.iter().any(|word| text.contains(word)));
-    found.map(|(line, _)| source.offence(*line, "all SQL is in src/store", "make it a function of store")).collect()
+    found
+        .map(|(line, _)| source.offence(*line, "all SQL is in src/store", "make it a function of store"))
+        .collect()
 }
 
 fn module_docs(source: &Source) -> Vec<Offence> {
@@ -133,7 +178,10 @@ fn module_docs(source: &Source) -> Vec<Offence> {
     let lines: Vec<&str> = source.text.lines().collect();
     let mut offences = Vec::new();
     for (number, line) in source.numbered().filter(|_| is_table) {
-        let declared = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+        let declared = line
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ");
         let before = number.checked_sub(2).and_then(|index| lines.get(index)).copied().unwrap_or_default();
         let is_module = declared.starts_with("mod ") && declared.trim_end().ends_with(';');
         if is_module && !before.starts_with("///") && before.trim() != "#[cfg(test)]" {
@@ -145,7 +193,8 @@ fn module_docs(source: &Source) -> Vec<Offence> {
 }
 
 fn never(source: &Source) -> Vec<Offence> {
-    let found = NEVER.iter().flat_map(|(word, remedy)| source.find(word).map(move |line| (line, word, remedy)));
+    let found =
+        NEVER.iter().flat_map(|(word, remedy)| source.find(word).map(move |line| (line, word, remedy)));
     let mut offences: Vec<Offence> = found
         .map(|(line, word, remedy)| source.offence(line, &format!("`{word}` is not written here"), remedy))
         .collect();
@@ -218,7 +267,10 @@ fn every_folder_of_src_is_in_the_table_and_every_name_in_the_table_exists() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (folder, may_use) in MAY_USE {
         for name in may_use.iter().chain([&folder]) {
-            assert!(src.join(name).is_dir() || src.join(format!("{name}.rs")).is_file(), "{name} is no part of src/");
+            assert!(
+                src.join(name).is_dir() || src.join(format!("{name}.rs")).is_file(),
+                "{name} is no part of src/"
+            );
         }
     }
     breaks("src/newcomer/mod.rs", "//! New.\n", 1, "no line in the table");
@@ -249,10 +301,23 @@ fn a_file_is_named_after_what_is_in_it() {
 
 #[test]
 fn a_folder_uses_what_the_table_allows() {
-    breaks("src/simulator/a.rs", "//! Doc.\nuse crate::gateway::decode;\n", 2, "simulator may not use gateway");
-    breaks("src/store/a.rs", "//! Doc.\n\nfn a() { crate::mqtt::record::f() }\n", 3, "store may not use mqtt");
+    breaks(
+        "src/simulator/a.rs",
+        "//! Doc.\nuse crate::gateway::decode;\n",
+        2,
+        "simulator may not use gateway",
+    );
+    breaks(
+        "src/store/a.rs",
+        "//! Doc.\n\nfn a() { crate::mqtt::record::f() }\n",
+        3,
+        "store may not use mqtt",
+    );
     breaks("src/clock.rs", "//! Doc.\nuse crate::domain::a;\n", 2, "clock may not use domain");
-    keeps("src/gateway/a.rs", "//! Doc, crate::central.\nuse crate::gateway::b;\nuse crate::mqtt::record; // crate::web\n");
+    keeps(
+        "src/gateway/a.rs",
+        "//! Doc, crate::central.\nuse crate::gateway::b;\nuse crate::mqtt::record; // crate::web\n",
+    );
     keeps("src/gateway/a.rs", "//! Doc.\nconst A: &str = \"crate::central\";\nuse my_crate::central;\n");
 }
 

@@ -108,8 +108,14 @@ fn remove_orphans(parent: &Path) {
 
 #[test]
 fn another_database_of_the_same_server() {
-    assert_eq!(in_database("host=/s user=cems dbname=postgres", "t"), "host=/s user=cems dbname=postgres dbname=t");
-    assert_eq!(in_database("postgres://u@h/postgres?connect_timeout=5", "t"), "postgres://u@h/t?connect_timeout=5");
+    assert_eq!(
+        in_database("host=/s user=cems dbname=postgres", "t"),
+        "host=/s user=cems dbname=postgres dbname=t"
+    );
+    assert_eq!(
+        in_database("postgres://u@h/postgres?connect_timeout=5", "t"),
+        "postgres://u@h/t?connect_timeout=5"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,15 +25,14 @@ where
             tokio::time::sleep(POLL).await;
         }
     };
-    match tokio::time::timeout(limit, found).await {
-        Ok(found) => found,
-        Err(_late) => panic!("waited {limit:?} for {what}; last seen: {last:?}"),
-    }
+    let in_time = tokio::time::timeout(limit, found).await;
+    in_time.unwrap_or_else(|_late| panic!("waited {limit:?} for {what}; last seen: {last:?}"))
 }
 
 #[tokio::test]
 async fn the_last_state_is_told() {
-    let waiting = tokio::spawn(wait_until(Duration::from_millis(50), "a wonder", || async { Err::<(), _>(7) }));
+    let waiting =
+        tokio::spawn(wait_until(Duration::from_millis(50), "a wonder", || async { Err::<(), _>(7) }));
     let panic = waiting.await.unwrap_err().into_panic();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.ends_with("for a wonder; last seen: Some(7)"), "{message}");

@@ -35,8 +35,9 @@ impl Source {
             let mut places = line.match_indices(word);
             let whole = |(start, _): (usize, &str)| {
                 let (before, after) = (&line[..start], &line[start + word.len()..]);
-                !(word.starts_with(is_letter) && before.ends_with(is_letter))
-                    && !(word.ends_with(is_letter) && after.starts_with(is_letter))
+                let begun = word.starts_with(is_letter) && before.ends_with(is_letter);
+                let goes_on = word.ends_with(is_letter) && after.starts_with(is_letter);
+                !begun && !goes_on
             };
             places.any(whole).then_some(number)
         })
