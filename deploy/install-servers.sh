@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL and mosquitto when they are missing, by apt-get, with sudo when we are not root. Says each step before it does it.
+# Installs PostgreSQL and mosquitto (and a C compiler) when they are missing, by apt-get, with sudo when we are not root. Says each step before it does it.
 #
 # Debian starts the services of what it installs. We need only the programs (the demo and the tests run servers of their own), so
 # a service that was not there before is stopped and disabled afterwards. A service that was there is left alone. This touches
@@ -18,11 +18,11 @@ missing() {
     has_postgres || printf 'postgresql '
     has_mosquitto || printf 'mosquitto '
     found setpriv || printf 'util-linux '
+    # rustc links with the C compiler's linker, and one dependency has parts in C.
+    found cc || printf 'gcc libc6-dev '
 }
 
 found cargo || fail "cargo was not found on PATH; install the Rust toolchain from https://rustup.rs (1.92 or later)"
-# The linker of the C compiler is what rustc links with.
-found cc || fail "cc was not found on PATH; install it: apt-get install gcc libc6-dev (Debian, Ubuntu)"
 
 read -r -a packages <<<"$(missing)"
 if [ ${#packages[@]} -eq 0 ]; then
@@ -30,7 +30,9 @@ if [ ${#packages[@]} -eq 0 ]; then
     exit 0
 fi
 found apt-get || fail "missing: ${packages[*]}. This machine has no apt-get; install PostgreSQL (13 or later: postgres and initdb), \
-mosquitto (2.0 or later: mosquitto and mosquitto_passwd) and setpriv (util-linux) with its own package manager, put them on PATH, and try again"
+mosquitto (2.0 or later: mosquitto and mosquitto_passwd), setpriv (util-linux) and a C compiler (cc) with its own package manager, put them on PATH, and try again"
+
+wanted=("${packages[@]}")
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -58,8 +60,8 @@ for attempt in 1 2 3; do
     sleep 5
 done
 
-for service in "${packages[@]}"; do
-    [ "$service" = util-linux ] && continue
+for service in "${wanted[@]}"; do
+    [ "$service" = postgresql ] || [ "$service" = mosquitto ] || continue
     if [ -d /run/systemd/system ]; then
         step "systemctl disable --now $service, which apt-get has just started and nobody asked for"
         "${as_root[@]}" systemctl disable --now "$service" || step "could not; the service $service may be running"

@@ -1,18 +1,19 @@
 //! Runs a command with a private PostgreSQL and a private mosquitto beside it, and stops them when it ends:
-//! `with_servers -- COMMAND [ARGUMENT…]`. The command finds them by `CEMS_TEST_DATABASE` (a connection string of the superuser) and
+//! `with_servers [--] COMMAND [ARGUMENT…]`. The command finds them by `CEMS_TEST_DATABASE` (a connection string of the superuser) and
 //! `CEMS_TEST_MQTT` (the broker's url); its exit code is ours. So test programs that are many processes share one server.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cems::embedded::{Access, Servers};
+use cems::embedded::{self, Access, Servers};
 use cems::shutdown;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1).skip_while(|word| word != "--").skip(1);
+    // `cargo run` takes the first `--` for itself.
+    let mut words = std::env::args_os().skip(1).skip_while(|word| word == "--");
     let Some(program) = words.next() else {
-        eprintln!("with_servers: no command given; use: with_servers -- COMMAND [ARGUMENT...]");
+        eprintln!("with_servers: no command given; use: with_servers [--] COMMAND [ARGUMENT...]");
         return ExitCode::from(2);
     };
     let mut command = tokio::process::Command::new(program);
@@ -46,6 +47,9 @@ async fn run(command: &mut tokio::process::Command) -> Result<ExitCode, Box<dyn 
         Err(error) => Err(error),
     };
     servers.stop().await;
+    drop(servers);
+    // They may be in a place that stands in for the folder.
+    embedded::erase(folder.path())?;
     let code = code?.and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -138,6 +138,8 @@ fn lock(folder: &Path) -> Result<File, ServerError> {
     let path = folder.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.doing(|| format!("open {}", path.display()))?;
+    // Whoever may open it may lock it.
+    set_mode(&path, 0o600)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ServerError::InUse { folder: folder.to_owned() }),

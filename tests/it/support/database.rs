@@ -76,7 +76,9 @@ async fn shared_postgres() -> String {
     }
     let start = || async {
         remove_orphans(&std::env::temp_dir());
-        let folder = std::env::temp_dir().join(format!("{OWN_FOLDER}{}", std::process::id()));
+        let prefix = format!("{OWN_FOLDER}{}-", std::process::id());
+        // Kept: it lives as long as the process.
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap().keep();
         Postgres::start(&folder).await.unwrap()
     };
     OWN.get_or_init(start).await.url()
@@ -98,7 +100,8 @@ fn remove_orphans(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(OWN_FOLDER)) else { continue };
+        let after = name.to_str().and_then(|name| name.strip_prefix(OWN_FOLDER));
+        let Some((pid, _random)) = after.and_then(|after| after.split_once('-')) else { continue };
         if !Path::new("/proc").join(pid).exists() {
             // Another process may be removing it too.
             let _gone = fs::remove_dir_all(entry.path());

@@ -1,15 +1,16 @@
 //! Servers that belong to one test, to be killed and paused at will. They end with their owner, and with the process.
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 
-use cems::embedded::{Access, Mosquitto, Postgres};
+use cems::embedded::{self, Access, Mosquitto, Postgres};
 use tempfile::TempDir;
 
 /// A server with the folder that its files are in.
 pub struct Own<Server> {
     // Dropped in this order: the server ends before its files go.
     server: Server,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl<Server> Deref for Own<Server> {
@@ -44,7 +45,23 @@ pub async fn own_postgres() -> Own<Postgres> {
     Own { server, _folder: folder }
 }
 
-/// An empty folder that goes when it is dropped.
-pub fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("cems-test-").tempdir().unwrap()
+/// An empty folder that goes when it is dropped, with what servers keep for it elsewhere.
+pub struct Folder(TempDir);
+
+/// An empty folder.
+pub fn folder() -> Folder {
+    Folder(tempfile::Builder::new().prefix("cems-test-").tempdir().unwrap())
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // In use by a server that has not ended: an orphan in the folder for temporary files is no harm.
+        let _in_use = embedded::erase(self.path());
+    }
 }
