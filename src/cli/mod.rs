@@ -1,7 +1,17 @@
 //! Subcommands: one file each, wiring only. Exit codes are named in `exit_code`.
 
+/// `cems check-config`: every problem of every file.
+mod check_config;
+/// Which database a subcommand works on.
+mod database;
 /// What the process returns.
 pub mod exit_code;
+/// `cems migrate`: the tables brought to this version.
+mod migrate;
+/// `cems seed`: pollutants, rules and plant into the database.
+mod seed;
+/// Files and folders named on the command line, read.
+mod sources;
 
 use std::process::ExitCode;
 
@@ -17,10 +27,21 @@ struct Arguments {
 
 /// One variant a subcommand; its arguments and its `run` are in the file of the same name.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Bring the tables of a database to the version of this program
+    Migrate(migrate::Arguments),
+    /// Save pollutants, rules and plant in a database; saving again changes nothing
+    Seed(seed::Arguments),
+    /// Check configuration and data files: every problem at once, nothing started
+    CheckConfig(check_config::Arguments),
+}
 
 /// Reads the command line, runs the subcommand, gives its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {}
+    match arguments.command {
+        Command::Migrate(arguments) => migrate::run(arguments),
+        Command::Seed(arguments) => seed::run(arguments),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
+    }
 }
