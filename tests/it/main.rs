@@ -17,5 +17,7 @@ mod support;
 mod embedded;
 /// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
+/// The centre, fed with records made by hand.
+mod central;
 /// House rules, as a test.
 mod tidy;
