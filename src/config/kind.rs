@@ -35,7 +35,9 @@ pub fn check_file(file: &str, text: &str) -> Result<Summary, Problems> {
     let holds = match schema.as_str() {
         "pollutants/1" | "rules/1" | "plant/1" => {
             let source = Source { file: file.to_owned(), text: text.to_owned() };
-            catalogue::parse(&[source])?.holds()
+            let sources = [source];
+            catalogue::parse(&sources)?;
+            sources.iter().map(catalogue::holds).collect()
         }
         unknown => return Err(unknown_schema(file, text, unknown)),
     };
@@ -61,10 +63,11 @@ pub fn check_files(sources: &[Source]) -> Result<Vec<Summary>, Problems> {
     if !data.is_empty() {
         let data: Vec<Source> = data.into_iter().cloned().collect();
         match catalogue::parse(&data) {
-            Ok(catalogue) => {
+            Ok(_clean) => {
                 for source in data {
                     let schema = schema(&source.file, &source.text)?;
-                    summaries.push(Summary { file: source.file, schema, holds: catalogue.holds() });
+                    let holds = catalogue::holds(&source);
+                    summaries.push(Summary { file: source.file, schema, holds });
                 }
             }
             Err(found) => problems.extend(found.0),

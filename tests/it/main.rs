@@ -1,2 +1,4 @@
-//! Integration tests on real parts.
-fn main() {}
+//! Integration tests on real parts: one binary, one file a topic.
+
+/// Pollutants, rules and plant in a real PostgreSQL.
+mod plant;
