@@ -73,6 +73,7 @@ pub fn check_files(sources: &[Source]) -> Result<Vec<Summary>, Problems> {
             Err(found) => problems.extend(found.0),
         }
     }
+    problems.sort();
     if problems.is_empty() { Ok(summaries) } else { Err(Problems(problems)) }
 }
 

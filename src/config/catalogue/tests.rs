@@ -174,6 +174,14 @@ fn a_missing_or_unknown_schema_is_told_on_its_line() {
 }
 
 #[test]
+fn an_outlet_needs_settings_and_channels() {
+    let bare: Vec<&str> = PLANT.lines().take(14).collect();
+    let problems = parse(&[source("plant", &bare.join("\n"))]).unwrap_err();
+    let places: Vec<(Option<usize>, &str)> = problems.0.iter().map(|p| (p.line, p.key.as_str())).collect();
+    assert_eq!(places, [(Some(8), "outlet[0].channel"), (Some(8), "outlet[0].setting")]);
+}
+
+#[test]
 fn the_plant_has_what_the_files_say() {
     let plant = parse(&clean()).unwrap().into_plant().unwrap();
     let outlet = plant.outlet("kiln").unwrap();
