@@ -27,7 +27,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let text = match std::fs::read_to_string(&arguments.config) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("{}: {error}; name a readable central/1 file with --config", arguments.config.display());
+            eprintln!(
+                "{}: {error}; name a readable central/1 file with --config",
+                arguments.config.display()
+            );
             return ExitCode::from(WRONG_INPUT);
         }
     };
@@ -73,7 +76,10 @@ async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -
         Some(broker) => broker.clone(),
         None => {
             let server = mosquitto.insert(Mosquitto::start(&config.data_dir, Access::Open).await?);
-            tracing::warn!(url = server.url(), "embedded broker: loopback only, and every program of this machine may use it");
+            tracing::warn!(
+                url = server.url(),
+                "embedded broker: loopback only, and every program of this machine may use it"
+            );
             ("127.0.0.1".to_owned(), server.port())
         }
     };

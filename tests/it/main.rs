@@ -19,5 +19,9 @@ mod embedded;
 mod simulator;
 /// The centre, fed with records made by hand.
 mod central;
+/// `cems check-config` as a user runs it.
+mod check_config;
+/// Pollutants, rules and plant in a real PostgreSQL.
+mod plant;
 /// House rules, as a test.
 mod tidy;
