@@ -6,3 +6,5 @@ pub mod check;
 pub mod document;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
+/// The gateway's configuration.
+pub mod gateway;
