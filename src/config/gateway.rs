@@ -312,7 +312,11 @@ fn analysers(root: &mut Section<'_>) -> (Option<Vec<Analyser>>, Vec<Option<Strin
     for mut section in sections {
         let name = section.required("name", check::any_text());
         if name.is_some() && names.contains(&name) {
-            section.problem("name", "a name that another analyser has", "each analyser has a name of its own");
+            section.problem(
+                "name",
+                "a name that another analyser has",
+                "each analyser has a name of its own",
+            );
         }
         analysers.push(analyser(&mut section, name.clone()));
         names.push(name);
@@ -323,11 +327,8 @@ fn analysers(root: &mut Section<'_>) -> (Option<Vec<Analyser>>, Vec<Option<Strin
 fn analyser(section: &mut Section<'_>, name: Option<String>) -> Option<Analyser> {
     let link = section.required("link", check::text("tcp://HOST:PORT", tcp_address));
     let unit = section.with_default("unit", check::small(0..=255), 1);
-    let timeout = section.with_default(
-        "timeout_ms",
-        check::milliseconds(10..=60_000),
-        Duration::from_millis(400),
-    );
+    let timeout =
+        section.with_default("timeout_ms", check::milliseconds(10..=60_000), Duration::from_millis(400));
     let status = match section.optional_table("status") {
         Some(mut status) => status_register(&mut status).map(Some),
         None => Some(None),
@@ -373,7 +374,11 @@ fn status_register(section: &mut Section<'_>) -> Option<StatusRegister> {
             Some(StatusRule { when, flag: flag? })
         })
         .collect();
-    Some(StatusRegister { table: table?, address: address?, rules: rules.into_iter().collect::<Option<_>>()? })
+    Some(StatusRegister {
+        table: table?,
+        address: address?,
+        rules: rules.into_iter().collect::<Option<_>>()?,
+    })
 }
 
 fn outlets(
@@ -414,14 +419,22 @@ fn outlet(
     let period = section.with_default("period_ms", period(), Duration::from_secs(2));
     let sections = section.tables("channel");
     if sections.is_empty() || sections.len() > MAX_CHANNELS {
-        section.problem("channel", &format!("{} channels", sections.len()), "1 to 256 tables [[outlet.channel]]");
+        section.problem(
+            "channel",
+            &format!("{} channels", sections.len()),
+            "1 to 256 tables [[outlet.channel]]",
+        );
     }
     let mut channels: Vec<Option<Channel>> = Vec::new();
     for mut section in sections {
         let channel = channel(&mut section, names);
         if let Some(channel) = &channel {
             if channels.iter().flatten().any(|other| other.code == channel.code) {
-                section.problem("code", &format!("\"{}\" again", channel.code), "each channel of an outlet once");
+                section.problem(
+                    "code",
+                    &format!("\"{}\" again", channel.code),
+                    "each channel of an outlet once",
+                );
             }
             let analyser = analysers.and_then(|all| all.get(channel.analyser));
             check_timeout(&section, analyser, period);
@@ -459,7 +472,10 @@ fn period<'c>() -> check::Check<'c, Duration> {
 }
 
 fn channel(section: &mut Section<'_>, names: &[Option<String>]) -> Option<Channel> {
-    let code = section.required("code", check::text("a factor code with an optional suffix, as \"a21026\" or \"a21026-2\"", ChannelCode::new));
+    let code = section.required(
+        "code",
+        check::text("a factor code with an optional suffix, as \"a21026\" or \"a21026-2\"", ChannelCode::new),
+    );
     let known: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
     let analyser = section.required(
         "analyser",

@@ -4,7 +4,7 @@
 pub mod check;
 /// A file as written: values with their lines, overlaid by the environment.
 pub mod document;
-/// What is wrong, where, and what is allowed.
-pub mod problem;
 /// The gateway's configuration.
 pub mod gateway;
+/// What is wrong, where, and what is allowed.
+pub mod problem;

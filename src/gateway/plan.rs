@@ -110,11 +110,8 @@ fn status_flag(register: &StatusRegister, inquiry: &Inquiry, answers: &Answers) 
 /// The words of one register range out of the answered blocks.
 fn pick<'a>(inquiry: &Inquiry, answers: &'a Answers, wanted: (Table, u16, u16)) -> Option<&'a [u16]> {
     let (table, address, count) = wanted;
-    let (block, answer) = inquiry
-        .blocks
-        .iter()
-        .zip(answers)
-        .find(|(block, _)| block.holds(table, address, count))?;
+    let (block, answer) =
+        inquiry.blocks.iter().zip(answers).find(|(block, _)| block.holds(table, address, count))?;
     let from = usize::from(address - block.address);
     answer.as_ref()?.get(from..from + usize::from(count))
 }
@@ -173,20 +170,27 @@ mod tests {
     fn a_channel_without_words_says_so_and_the_others_keep_theirs() {
         let config = parse("example", EXAMPLE).unwrap();
         let at = "2026-11-21T04:00:06Z".parse().unwrap();
-        let image = |analyser: &str, table: Table, address: u16, count: u16| match (analyser, table, address) {
+        let image = |analyser: &str, table: Table, address: u16, count: u16| match (analyser, table, address)
+        {
             ("gas", Table::Holding, 0) => Some(vec![0x41C8, 0, 987][..usize::from(count)].to_vec()),
             ("gas", Table::Holding, 100) => Some(vec![2]),
             _ => None,
         };
         let scan = decode_image(&config, "DA001", at, &image).unwrap();
-        let shown: Vec<String> =
-            scan.readings.iter().map(|(code, r)| format!("{code} {:?} {}", r.value, r.flag.letter())).collect();
+        let shown: Vec<String> = scan
+            .readings
+            .iter()
+            .map(|(code, r)| format!("{code} {:?} {}", r.value, r.flag.letter()))
+            .collect();
         assert_eq!(shown, ["a19001 Some(9.870000000000001) C", "a21026 Some(25.0) C", "a34013 None B"]);
         let deaf = |_: &str, table: Table, address: u16, count: u16| {
             (table == Table::Holding && address < 100).then(|| vec![0; usize::from(count)])
         };
         let scan = decode_image(&config, "DA001", at, &deaf).unwrap();
-        assert!(scan.readings.iter().all(|(_, reading)| *reading == Reading::NO_ANSWER), "no status, no trust");
+        assert!(
+            scan.readings.iter().all(|(_, reading)| *reading == Reading::NO_ANSWER),
+            "no status, no trust"
+        );
         assert!(decode_image(&config, "DA002", at, &deaf).is_none());
     }
 

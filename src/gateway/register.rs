@@ -70,7 +70,16 @@ mod tests {
 
     fn channel(number: Number, order: Order) -> Channel {
         let code = ChannelCode::new("a21026").unwrap();
-        Channel { code, analyser: 0, table: Table::Holding, address: 0, number, order, scale: 1.0, offset: 0.0 }
+        Channel {
+            code,
+            analyser: 0,
+            table: Table::Holding,
+            address: 0,
+            number,
+            order,
+            scale: 1.0,
+            offset: 0.0,
+        }
     }
 
     #[test]
@@ -112,7 +121,11 @@ mod tests {
         assert_eq!(value(&[1], &float), None, "too few words");
         assert_eq!(value(&[1, 2, 3], &float), None, "too many words");
         let steep = Channel { scale: 1e12, ..float };
-        assert_eq!(value(&[0x7F7F, 0xFFFF], &steep).map(f64::is_finite), Some(true), "1e12 x 3.4e38 is finite");
+        assert_eq!(
+            value(&[0x7F7F, 0xFFFF], &steep).map(f64::is_finite),
+            Some(true),
+            "1e12 x 3.4e38 is finite"
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ impl Ticks {
         let tick = now_ms - now_ms.rem_euclid(self.period_ms);
         let fresh = self.last.is_none_or(|last| tick > last || last - tick > WAIT_AFTER_STEP_BACK_MS);
         let in_time = now_ms - tick <= self.period_ms / 2;
-        if fresh && in_time && let Ok(at) = Timestamp::from_millisecond(tick) {
+        if fresh
+            && in_time
+            && let Ok(at) = Timestamp::from_millisecond(tick)
+        {
             self.last = Some(tick);
             return Next::Scan(at);
         }
@@ -112,7 +115,11 @@ mod tests {
         assert_eq!(ticks.next(at("2026-11-21T04:00:06Z")), Next::Scan(at("2026-11-21T04:00:06Z")));
         assert_eq!(ticks.next(at("2026-11-21T04:10:06.100Z")), Next::Scan(at("2026-11-21T04:10:06Z")));
         assert_eq!(ticks.next(at("2026-11-21T04:10:06.200Z")), Next::Wait(Duration::from_millis(1800)));
-        assert_eq!(ticks.next(at("2026-11-21T04:10:09.200Z")), Next::Wait(Duration::from_millis(800)), "too late");
+        assert_eq!(
+            ticks.next(at("2026-11-21T04:10:09.200Z")),
+            Next::Wait(Duration::from_millis(800)),
+            "too late"
+        );
     }
 
     #[test]
@@ -141,7 +148,10 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(watch.look(at("2026-11-21T04:00:01.900Z"), after(1)), None);
         let step = watch.look(at("2026-11-21T05:00:02.900Z"), after(2)).unwrap();
-        assert_eq!((step.expected, step.found), (at("2026-11-21T04:00:02.900Z"), at("2026-11-21T05:00:02.900Z")));
+        assert_eq!(
+            (step.expected, step.found),
+            (at("2026-11-21T04:00:02.900Z"), at("2026-11-21T05:00:02.900Z"))
+        );
         assert_eq!(watch.look(at("2026-11-21T05:00:03.900Z"), after(3)), None);
         assert!(watch.look(at("2026-11-20T05:00:03.900Z"), after(4)).is_some());
     }
