@@ -1,5 +1,8 @@
 //! Subcommands: one file each, wiring only. Exit codes are named in `exit_code`.
 
+/// `cems gateway`.
+mod gateway;
+
 /// What the process returns.
 pub mod exit_code;
 
@@ -17,10 +20,14 @@ struct Arguments {
 
 /// One variant a subcommand; its arguments and its `run` are in the file of the same name.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Gateway(gateway::Arguments),
+}
 
 /// Reads the command line, runs the subcommand, gives its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {}
+    match arguments.command {
+        Command::Gateway(arguments) => gateway::run(&arguments),
+    }
 }

@@ -20,7 +20,7 @@ pub struct Block {
 
 impl Block {
     /// Whether all of `count` registers from `address` are in this block.
-    fn holds(&self, table: Table, address: u16, count: u16) -> bool {
+    fn holds(self, table: Table, address: u16, count: u16) -> bool {
         self.table == table
             && self.address <= address
             && u32::from(address) + u32::from(count) <= u32::from(self.address) + u32::from(self.count)
@@ -35,6 +35,12 @@ pub struct Inquiry {
     pub blocks: Vec<Block>,
 }
 
+/// Registers: table, first address, count.
+type Wanted = (Table, u16, u16);
+
+/// Gives `count` words of a table from an address, for the analyser with this name.
+pub type Image<'i> = dyn Fn(&str, Table, u16, u16) -> Option<Vec<u16>> + 'i;
+
 /// The answers to an inquiry's blocks, in their order; `None` for a block without a usable answer.
 pub type Answers = Vec<Option<Vec<u16>>>;
 
@@ -43,7 +49,7 @@ pub fn inquiries(config: &Gateway, outlet: &Outlet) -> Vec<Inquiry> {
     let used = |analyser: usize| outlet.channels.iter().filter(move |channel| channel.analyser == analyser);
     let mut inquiries = Vec::new();
     for (index, analyser) in config.analysers.iter().enumerate() {
-        let mut wanted: Vec<(Table, u16, u16)> =
+        let mut wanted: Vec<Wanted> =
             used(index).map(|channel| (channel.table, channel.address, channel.number.words())).collect();
         if wanted.is_empty() {
             continue;
@@ -55,7 +61,7 @@ pub fn inquiries(config: &Gateway, outlet: &Outlet) -> Vec<Inquiry> {
 }
 
 /// The fewest blocks that hold all wanted registers within [`MAX_WORDS`] and [`MAX_GAP`].
-pub fn merge(mut wanted: Vec<(Table, u16, u16)>) -> Vec<Block> {
+pub fn merge(mut wanted: Vec<Wanted>) -> Vec<Block> {
     wanted.sort_unstable();
     let mut blocks: Vec<Block> = Vec::new();
     for (table, address, count) in wanted {
@@ -108,7 +114,7 @@ fn status_flag(register: &StatusRegister, inquiry: &Inquiry, answers: &Answers) 
 }
 
 /// The words of one register range out of the answered blocks.
-fn pick<'a>(inquiry: &Inquiry, answers: &'a Answers, wanted: (Table, u16, u16)) -> Option<&'a [u16]> {
+fn pick<'a>(inquiry: &Inquiry, answers: &'a Answers, wanted: Wanted) -> Option<&'a [u16]> {
     let (table, address, count) = wanted;
     let (block, answer) =
         inquiry.blocks.iter().zip(answers).find(|(block, _)| block.holds(table, address, count))?;
@@ -122,7 +128,7 @@ pub fn decode_image(
     config: &Gateway,
     outlet_code: &str,
     at: jiff::Timestamp,
-    image: &dyn Fn(&str, Table, u16, u16) -> Option<Vec<u16>>,
+    image: &Image<'_>,
 ) -> Option<Scan> {
     let outlet = config.outlets.iter().find(|outlet| outlet.code == outlet_code)?;
     let answered: Vec<(Inquiry, Option<Answers>)> = inquiries(config, outlet)
@@ -211,7 +217,7 @@ mod tests {
         fn blocks_hold_all_that_is_wanted_and_stay_small(
             wanted in proptest::collection::vec((0_u16..2, 0_u16..400, 1_u16..3), 1..60)
         ) {
-            let wanted: Vec<(Table, u16, u16)> = wanted
+            let wanted: Vec<Wanted> = wanted
                 .into_iter()
                 .map(|(table, address, count)| (if table == 0 { Table::Holding } else { Table::Input }, address, count))
                 .collect();

@@ -72,10 +72,9 @@ impl From<redb::Error> for SpoolError {
     fn from(error: redb::Error) -> SpoolError {
         use std::io::ErrorKind;
         if let redb::Error::Io(io) = &error {
-            return match io.kind() {
-                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => SpoolError::Damaged(error.to_string()),
-                _any_other => SpoolError::Disk(error.to_string()),
-            };
+            let unreadable = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+            let kind = if unreadable { SpoolError::Damaged } else { SpoolError::Disk };
+            return kind(error.to_string());
         }
         if matches!(error, redb::Error::PreviousIo | redb::Error::DatabaseClosed) {
             return SpoolError::Disk(error.to_string());
@@ -117,9 +116,11 @@ impl Spool {
         guarded(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(settings.cache_bytes).set_check_integrity_on_open(true);
-            let database = builder.create(settings.file()).map_err(|error| match error {
-                redb::DatabaseError::DatabaseAlreadyOpen => SpoolError::InUse(settings.file()),
-                other => redb::Error::from(other).into(),
+            let database = builder.create(settings.file()).map_err(|error| {
+                if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+                    return SpoolError::InUse(settings.file());
+                }
+                redb::Error::from(error).into()
             })?;
             Spool::start(database, settings, head)
         })
@@ -224,8 +225,8 @@ impl Spool {
                     return Err(SpoolError::Full { held, capacity });
                 }
                 for entry in &entries {
-                    let value = format::value(&entry.bytes);
-                    records.insert(entry.seq, value.as_slice()).map_err(redb::Error::from)?;
+                    let framed = format::value(&entry.bytes);
+                    records.insert(entry.seq, framed.as_slice()).map_err(redb::Error::from)?;
                 }
                 let mut meta = write.open_table(META).map_err(redb::Error::from)?;
                 write_place(&mut meta, self.next + length(entries.len()), head, self.settings.cfg)?;
@@ -280,13 +281,13 @@ impl Spool {
             let read = self.database.begin_read().map_err(redb::Error::from)?;
             let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
             let mut run: Vec<Entry> = Vec::new();
-            let mut bytes = 0;
+            let mut size = 0;
             for item in records.range(within.0..=within.1).map_err(redb::Error::from)?.rev() {
                 let (seq, value) = item.map_err(redb::Error::from)?;
                 let entry = entry(seq.value(), value.value())?;
-                bytes += entry.bytes.len() + 1;
+                size += entry.bytes.len() + 1;
                 let broken = run.last().is_some_and(|next| next.seq != entry.seq + 1);
-                if broken || run.len() >= most || (bytes > most_bytes && !run.is_empty()) {
+                if broken || run.len() >= most || (size > most_bytes && !run.is_empty()) {
                     break;
                 }
                 run.push(entry);

@@ -54,11 +54,25 @@ pub enum NotKept {
     Stopped,
 }
 
+/// Records of the past, and who waits for them to be kept.
+struct KeepPast {
+    bodies: Vec<Body>,
+    reply: oneshot::Sender<Result<(), NotKept>>,
+}
+
+/// A wish for records, and who waits for them.
+struct Newest {
+    within: (u64, u64),
+    most: usize,
+    most_bytes: usize,
+    reply: oneshot::Sender<Option<Vec<Entry>>>,
+}
+
 enum Command {
     Keep(Vec<Body>),
-    KeepPast(Vec<Body>, oneshot::Sender<Result<(), NotKept>>),
+    KeepPast(KeepPast),
     Delete(Ranges),
-    Newest { within: (u64, u64), most: usize, most_bytes: usize, reply: oneshot::Sender<Vec<Entry>> },
+    Newest(Newest),
     Close,
 }
 
@@ -86,10 +100,12 @@ impl Keeper {
     /// [`NotKept`]; then none of them is.
     pub async fn keep_past(&self, bodies: Vec<Body>) -> Result<(), NotKept> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(Command::KeepPast(bodies, reply)).map_err(|error| match error {
-            std::sync::mpsc::TrySendError::Full(_) => NotKept::Later,
-            std::sync::mpsc::TrySendError::Disconnected(_) => NotKept::Stopped,
-        })?;
+        self.commands.try_send(Command::KeepPast(KeepPast { bodies, reply })).map_err(
+            |error| match error {
+                std::sync::mpsc::TrySendError::Full(_) => NotKept::Later,
+                std::sync::mpsc::TrySendError::Disconnected(_) => NotKept::Stopped,
+            },
+        )?;
         answer.await.unwrap_or(Err(NotKept::Stopped))
     }
 
@@ -99,11 +115,11 @@ impl Keeper {
         self.commands.try_send(Command::Delete(ranges)).is_ok()
     }
 
-    /// The newest unbroken run within a range, oldest first; empty when there is none or the disk fails.
-    pub async fn newest(&self, within: (u64, u64), most: usize, most_bytes: usize) -> Vec<Entry> {
+    /// The newest unbroken run within a range, oldest first. `None`: the spool is busy or fails, ask again later.
+    pub async fn newest(&self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.try_send(Command::Newest { within, most, most_bytes, reply });
-        if sent.is_err() { Vec::new() } else { answer.await.unwrap_or_default() }
+        self.commands.try_send(Command::Newest(Newest { within, most, most_bytes, reply })).ok()?;
+        answer.await.ok()?
     }
 
     /// The spool as it is, and notice of changes.

@@ -33,7 +33,7 @@ async fn until(keeper: &Keeper, wanted: impl FnMut(&State) -> bool) {
 }
 
 async fn events(keeper: &Keeper) -> Vec<String> {
-    let entries = keeper.newest((0, u64::MAX), 1000, usize::MAX).await;
+    let entries = keeper.newest((0, u64::MAX), 1000, usize::MAX).await.unwrap();
     let name = |entry: &Entry| match Record::decode(&entry.bytes).unwrap().body {
         Body::Event(event) => event.event,
         Body::Scan(scan) => scan.outlet,
@@ -77,7 +77,7 @@ async fn a_full_spool_holds_alarms_and_recovers_without_loss() {
     while names.iter().filter(|name| **name == "test").count() < 100
         || !names.contains(&"spool-alarm".to_owned())
     {
-        let held = keeper.newest((next, u64::MAX), usize::MAX, usize::MAX).await;
+        let held = keeper.newest((next, u64::MAX), usize::MAX, usize::MAX).await.unwrap();
         names.extend(events(&keeper).await);
         if let Some(last) = held.last() {
             next = last.seq + 1;
@@ -105,7 +105,7 @@ async fn a_lost_and_a_damaged_spool_are_told_of_and_replaced() {
     let (keeper, thread, _notices) = begin(settings(folder.path()));
     until(&keeper, |state| state.records == 2).await;
     assert_eq!(events(&keeper).await, ["lost-range", "start"]);
-    let entry = keeper.newest((0, 0), 1, usize::MAX).await;
+    let entry = keeper.newest((0, 0), 1, usize::MAX).await.unwrap();
     assert_ne!(Record::decode(&entry[0].bytes).unwrap().prev, Hash::ZERO, "the chain goes on");
     end(keeper, thread);
 }

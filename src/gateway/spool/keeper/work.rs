@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::gateway::event;
-use crate::gateway::spool::keeper::{Command, NotKept, Notice, State};
+use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
 use crate::mqtt::receipt::Ranges;
@@ -23,7 +23,7 @@ const HELD_MAX: usize = 10_000;
 /// Records of one commit at most.
 const COMMIT_MAX: usize = 1000;
 const RETRY: Duration = Duration::from_secs(1);
-const WITNESS_EVERY: Duration = Duration::from_secs(60);
+const WITNESS_EVERY: Duration = Duration::from_mins(1);
 
 /// Whom the work reports to.
 pub struct Report {
@@ -68,8 +68,8 @@ struct Trouble {
 #[derive(Default)]
 struct Batch {
     delete: Vec<(u64, u64)>,
-    past: Vec<(Vec<Body>, oneshot::Sender<Result<(), NotKept>>)>,
-    reads: Vec<((u64, u64), usize, usize, oneshot::Sender<Vec<Entry>>)>,
+    past: Vec<KeepPast>,
+    reads: Vec<Newest>,
     fresh: usize,
     close: bool,
 }
@@ -127,11 +127,9 @@ impl Work {
                 batch.fresh += bodies.len();
                 self.hold(bodies);
             }
-            Command::KeepPast(bodies, reply) => batch.past.push((bodies, reply)),
+            Command::KeepPast(wish) => batch.past.push(wish),
             Command::Delete(ranges) => batch.delete.extend(ranges.iter()),
-            Command::Newest { within, most, most_bytes, reply } => {
-                batch.reads.push((within, most, most_bytes, reply));
-            }
+            Command::Newest(wish) => batch.reads.push(wish),
             Command::Close => batch.close = true,
         }
     }
@@ -166,11 +164,11 @@ impl Work {
             self.fail(&error);
         }
         self.commit_held(&Ranges::from_pairs(batch.delete));
-        for (bodies, reply) in batch.past {
+        for KeepPast { bodies, reply } in batch.past {
             // Nobody waits for the answer of a caller that went away.
             let _gone = reply.send(self.keep_past(&bodies));
         }
-        for (within, most, most_bytes, reply) in batch.reads {
+        for Newest { within, most, most_bytes, reply } in batch.reads {
             let _gone = reply.send(self.newest(within, most, most_bytes));
         }
         self.resynchronise();
@@ -305,12 +303,9 @@ impl Work {
         }
     }
 
-    fn newest(&mut self, within: (u64, u64), most: usize, most_bytes: usize) -> Vec<Entry> {
-        let Some(spool) = &self.spool else { return Vec::new() };
-        spool.newest(within, most, most_bytes).unwrap_or_else(|error| {
-            self.fail(&error);
-            Vec::new()
-        })
+    fn newest(&mut self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
+        let found = self.spool.as_ref()?.newest(within, most, most_bytes);
+        found.inspect_err(|error| self.fail(error)).ok()
     }
 
     /// What waited for the disk to recover is no longer fresh.
