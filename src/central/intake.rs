@@ -118,7 +118,7 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         match accept(arrival, sender, bytes.clone(), plant) {
             Ok(one) => taken.push(one),
             Err(reason) => {
-                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason))
+                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason));
             }
         }
     }

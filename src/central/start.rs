@@ -177,7 +177,7 @@ async fn follow(database: String, line: watch::Sender<Arc<Plant>>, shutdown: Shu
                 known = Some(revision);
             }
             Err(error) => {
-                tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force")
+                tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force");
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::config::check;
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::{Place, Problems};
-use crate::config::{catalogue, central, scenario};
+use crate::config::{catalogue, central, gateway, scenario};
 
 /// A file with its text, as handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Summary {
 }
 
 /// Every schema that this version reads.
-pub const KNOWN: [&str; 5] = ["pollutants/1", "rules/1", "plant/1", "central/1", "scenario/1"];
+pub const KNOWN: [&str; 6] =
+    ["gateway/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
 
 /// Checks one file by itself, as its `schema` says. Codes that a plant or rules file takes from others are looked up in
 /// the built-in pollutants; see [`catalogue::parse`] for several files together.
@@ -38,6 +39,10 @@ pub fn check_file(file: &str, text: &str) -> Result<Summary, Problems> {
             let sources = [source];
             catalogue::parse(&sources)?;
             sources.iter().map(catalogue::holds).collect()
+        }
+        "gateway/1" => {
+            let gateway = gateway::parse(file, text)?;
+            format!("{} analysers, {} outlets", gateway.analysers.len(), gateway.outlets.len())
         }
         "central/1" => {
             central::parse(file, text)?;
