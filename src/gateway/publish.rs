@@ -103,6 +103,8 @@ struct Publisher {
     state: watch::Receiver<State>,
     dispatch: Dispatch,
     outbox: Option<Outbox>,
+    /// Why there is no connection.
+    trouble: Option<String>,
     epoch: Option<Epoch>,
     /// Receipted, not yet deleted.
     receipted: Vec<(u64, u64)>,
@@ -120,6 +122,7 @@ impl Publisher {
             state,
             dispatch,
             outbox: None,
+            trouble: None,
             epoch: None,
             receipted: Vec::new(),
             delete_at: None,
@@ -170,14 +173,18 @@ impl Publisher {
                 tracing::info!(host = self.parts.config.mqtt.host, "connected to the broker");
                 self.parts.readiness.set("broker", true, "ok");
                 self.outbox = Some(outbox);
+                self.trouble = None;
                 self.dispatch.connected(now);
                 self.status_at = now;
             }
             Notice::Lost(reason) => {
-                if self.outbox.take().is_some() {
-                    tracing::warn!(reason, "the broker connection is lost");
+                self.outbox = None;
+                // Said once, not at every attempt.
+                if self.trouble.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "no broker connection; records stay in the spool");
                 }
                 self.parts.readiness.set("broker", false, &reason);
+                self.trouble = Some(reason);
                 self.dispatch.disconnected(now);
             }
             Notice::Message(message) => self.on_message(&message, now),
@@ -226,7 +233,7 @@ impl Publisher {
         self.note_figures();
         if self.status_at <= now {
             self.status_at = now + STATUS_EVERY;
-            self.say_status(true).await;
+            self.say(&self.status()).await;
         }
         self.backfill().await;
     }
@@ -284,22 +291,24 @@ impl Publisher {
         metrics.oldest_age.set(age);
     }
 
-    async fn say_status(&self, online: bool) {
-        let Some(outbox) = &self.outbox else { return };
-        let name = &self.parts.config.name;
-        let state = self.state.borrow().clone();
-        let status = GatewayStatus {
-            online,
+    fn status(&self) -> GatewayStatus {
+        let state = self.state.borrow();
+        GatewayStatus {
+            online: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cfg: self.parts.config.hash.to_string(),
             spool_records: state.records,
             spool_hours_left: hours_left(&self.parts.config, &state),
             oldest_unreceipted: state.oldest.map(time_text),
             at: Some(time_text(clock::now())),
-            ..GatewayStatus::offline(name)
-        };
-        let Ok(payload) = serde_json::to_vec(&status) else { return };
-        let topic = Lane::Status.of(name);
+            ..GatewayStatus::offline(&self.parts.config.name)
+        }
+    }
+
+    async fn say(&self, status: &GatewayStatus) {
+        let Some(outbox) = &self.outbox else { return };
+        let Ok(payload) = serde_json::to_vec(status) else { return };
+        let topic = Lane::Status.of(&self.parts.config.name);
         let saying = outbox.publish(&topic, Delivery::AtLeastOnceRetained, payload, Vec::new());
         // A status that does not get through is said again after the next connect.
         let _gone = tokio::time::timeout(HAND_OVER, saying).await;
@@ -311,7 +320,7 @@ impl Publisher {
             // What is not deleted now is sent again after the next start, which does no harm.
             let _later = self.parts.keeper.delete(Ranges::from_pairs(self.receipted.iter().copied()));
         }
-        self.say_status(false).await;
+        self.say(&GatewayStatus { online: false, ..self.status() }).await;
     }
 }
 

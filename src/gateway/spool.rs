@@ -219,10 +219,10 @@ impl Spool {
                     };
                     records.retain_in(first..=last, forget).map_err(redb::Error::from)?;
                 }
-                let held = self.bytes.saturating_sub(freed);
+                let kept = self.bytes.saturating_sub(freed);
                 let capacity = self.settings.capacity_bytes;
-                if added > 0 && held + added > capacity {
-                    return Err(SpoolError::Full { held, capacity });
+                if added > 0 && kept + added > capacity {
+                    return Err(SpoolError::Full { held: kept, capacity });
                 }
                 for entry in &entries {
                     let framed = format::value(&entry.bytes);

@@ -17,6 +17,8 @@ mod support;
 mod embedded;
 /// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
+/// The gateway between misbehaving analysers and a real broker.
+mod gateway;
 /// The centre, fed with records made by hand.
 mod central;
 /// `cems check-config` as a user runs it.

@@ -17,6 +17,9 @@ const BACK_OFF_MAX: Duration = Duration::from_mins(5);
 const KNOCK_MAX: Duration = Duration::from_secs(30);
 /// Records of one backfill message at most.
 const MESSAGE_RECORDS: u64 = 1000;
+/// Backfill waits until it may send this many in one message, if there are as many: a large message costs everybody less than
+/// many small ones.
+const WORTH_A_MESSAGE: u64 = 100;
 
 /// Consecutive records in the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,12 +182,14 @@ impl Dispatch {
             return Next::Wait(earliest(time_up, next_due));
         };
         let room = u64::from(self.rules.window).saturating_sub(self.records_under_way());
-        if room == 0 {
+        let enough = (last - first + 1).min(WORTH_A_MESSAGE);
+        if room < enough.min(u64::from(self.rules.window)) {
             return Next::Wait(time_up);
         }
         self.refill(now);
-        if self.allowance == 0 {
-            return Next::Wait(Some(self.allowed_at + self.time_for_one()));
+        let missing = enough.min(self.burst()).saturating_sub(self.allowance);
+        if missing > 0 {
+            return Next::Wait(Some(self.allowed_at + self.time_for(missing)));
         }
         if let Some((knocks, _)) = self.silence {
             self.silence = Some((knocks + 1, now + self.back_off(knocks + 1).min(KNOCK_MAX)));
@@ -267,17 +272,22 @@ impl Dispatch {
     fn refill(&mut self, now: Instant) {
         let rate = u128::from(self.rules.backfill_records_per_s);
         let passed = now.saturating_duration_since(self.allowed_at).as_micros();
-        let earned = u64::try_from(passed * rate / 1_000_000).unwrap_or(u64::MAX);
-        if earned > 0 {
-            let burst = u64::from(self.rules.backfill_records_per_s / 5).max(1);
-            self.allowance = self.allowance.saturating_add(earned).min(burst);
-            self.allowed_at = now;
-        }
+        let earned = passed * rate / 1_000_000;
+        // Only whole records are taken off the clock, so that frequent looks do not lose the rest.
+        let taken = Duration::from_micros(u64::try_from(earned * 1_000_000 / rate).unwrap_or(0));
+        self.allowed_at += taken;
+        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+        self.allowance = self.allowance.saturating_add(earned).min(self.burst());
     }
 
-    /// A little more than one record needs, and never so little that waiting for it would be a busy loop.
-    fn time_for_one(&self) -> Duration {
-        let micros = 1_000_000 / u64::from(self.rules.backfill_records_per_s) + 1;
+    /// Records that may go at once after a pause.
+    fn burst(&self) -> u64 {
+        u64::from(self.rules.backfill_records_per_s / 5).max(1)
+    }
+
+    /// Until so many records are allowed; never so little that waiting for it would be a busy loop.
+    fn time_for(&self, records: u64) -> Duration {
+        let micros = records.saturating_mul(1_000_000) / u64::from(self.rules.backfill_records_per_s) + 1;
         Duration::from_micros(micros).max(Duration::from_millis(5))
     }
 }

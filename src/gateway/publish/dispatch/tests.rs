@@ -52,11 +52,13 @@ fn backfill_keeps_to_rate_and_window_and_fresh_records_to_neither() {
     let (mut dispatch, now) = start();
     dispatch.connected(now);
     dispatch.opened(now, &Ranges::from_pairs([(0, 9999)]));
-    assert_eq!(dispatch.next(now), Next::Wait(Some(after(now, 5))), "no allowance yet");
-    assert_eq!(drain(&mut dispatch, after(now, 50)), [(9950, 9999)], "50 ms at 1000 records a second");
-    assert_eq!(drain(&mut dispatch, after(now, 1000)), [(9900, 9949)], "the window");
+    let Next::Wait(Some(until)) = dispatch.next(now) else { panic!("no allowance yet") };
+    assert!(until > after(now, 99) && until < after(now, 102), "100 records at 1000 a second");
+    assert_eq!(drain(&mut dispatch, after(now, 99)), [], "not worth a message");
+    assert_eq!(drain(&mut dispatch, until), [(9900, 9999)]);
+    assert_eq!(drain(&mut dispatch, after(now, 1000)), [], "the window is full");
     assert!(dispatch.fresh(after(now, 1001), 10_000, 10_007));
-    dispatch.receipt(after(now, 1100), &Ranges::from_pairs([(9900, 10_007)]));
+    dispatch.receipt(after(now, 1100), &Ranges::from_pairs([(9900, 9999), (10_000, 10_007)]));
     assert_eq!(drain(&mut dispatch, after(now, 3000)), [(9800, 9899)]);
 }
 

@@ -115,7 +115,7 @@ impl Work {
             let close = batch.close;
             self.turn(batch);
             if close {
-                self.remember(true);
+                self.remember();
                 return;
             }
         }
@@ -172,7 +172,9 @@ impl Work {
             let _gone = reply.send(self.newest(within, most, most_bytes));
         }
         self.resynchronise();
-        self.remember(false);
+        if clock::monotonic() >= self.witness_at {
+            self.remember();
+        }
         self.tell();
     }
 
@@ -208,7 +210,7 @@ impl Work {
         }
         self.spool = Some(spool);
         self.resync = true;
-        self.remember(true);
+        self.remember();
         Ok(())
     }
 
@@ -341,17 +343,15 @@ impl Work {
             self.trouble = Some(Trouble { since: clock::now(), reason: error.to_string() });
         }
         if !matches!(error, SpoolError::Full { .. }) {
-            self.remember(true);
+            self.remember();
             self.spool = None;
             self.retry_at = clock::monotonic() + RETRY;
         }
     }
 
-    fn remember(&mut self, now: bool) {
+    /// Writes the witness.
+    fn remember(&mut self) {
         let Some(spool) = &self.spool else { return };
-        if !now && clock::monotonic() < self.witness_at {
-            return;
-        }
         self.witness_at = clock::monotonic() + WITNESS_EVERY;
         if let Err(error) = Witness::of(spool).write(&self.settings.folder) {
             tracing::warn!(%error, "the spool's witness cannot be written");
