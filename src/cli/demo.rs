@@ -37,9 +37,9 @@ const ONCE_LIMIT: Duration = Duration::from_secs(110);
 /// Watch the platform do its main job: analysers, gateway, broker, centre, database and an alert, in one command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where everything is kept between runs
-    #[arg(long, default_value = "demo-data")]
-    data: PathBuf,
+    /// Where everything is kept between runs [default: demo-data; with --once an empty folder that goes afterwards]
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// Empty that folder first
     #[arg(long)]
     fresh: bool,
@@ -90,7 +90,7 @@ struct Stage {
 }
 
 async fn play(arguments: &Arguments, shutdown: &Shutdown) -> anyhow::Result<bool> {
-    let folder = folder(arguments)?;
+    let (folder, _gone_afterwards) = folder(arguments)?;
     println!("data folder: {}", folder.display());
     println!("starting a private PostgreSQL and mosquitto ...");
     let accounts = (Account::central()?, Account::gateway(setting::GATEWAY)?);
@@ -140,14 +140,32 @@ async fn play(arguments: &Arguments, shutdown: &Shutdown) -> anyhow::Result<bool
     Ok(told.is_some() && audit.lost == 0 && audit.duplicated == 0)
 }
 
-/// The data folder, made if need be, emptied if asked.
-fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    if arguments.fresh && arguments.data.exists() {
-        setting::empty(&arguments.data)?;
-        embedded::erase(&arguments.data)?;
+/// The data folder, made if need be, emptied if asked. The second part removes a folder that nobody named when it is dropped.
+fn folder(arguments: &Arguments) -> anyhow::Result<(PathBuf, Option<Gone>)> {
+    let (data, gone) = match &arguments.data {
+        Some(data) => (data.clone(), None),
+        None if arguments.once => {
+            let data = std::env::temp_dir().join(format!("cems-demo-{}", std::process::id()));
+            (data.clone(), Some(Gone(data)))
+        }
+        None => (PathBuf::from("demo-data"), None),
+    };
+    if arguments.fresh && data.exists() {
+        setting::empty(&data)?;
+        embedded::erase(&data)?;
     }
-    std::fs::create_dir_all(&arguments.data).with_context(|| format!("{} cannot be made", arguments.data.display()))?;
-    Ok(std::path::absolute(&arguments.data)?)
+    std::fs::create_dir_all(&data).with_context(|| format!("{} cannot be made", data.display()))?;
+    Ok((std::path::absolute(&data)?, gone))
+}
+
+/// A folder that is removed with what the servers kept for it.
+struct Gone(PathBuf);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _left = embedded::erase(&self.0);
+        let _left = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn set_up(
