@@ -25,5 +25,7 @@ mod central;
 mod check_config;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
+/// `cems demo` as a newcomer runs it.
+mod demo;
 /// House rules, as a test.
 mod tidy;
