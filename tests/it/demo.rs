@@ -17,7 +17,7 @@ async fn once_ends_with_an_alert_and_nothing_lost() {
         .arg(folder.path())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(120), run).await.expect("within 120 s").unwrap();
+    let output = tokio::time::timeout(Duration::from_mins(2), run).await.expect("within 120 s").unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();

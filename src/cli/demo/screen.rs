@@ -76,7 +76,7 @@ impl Screen {
     }
 
     /// What is to be said of an alert.
-    pub(super) fn alert(&self, received: &Received, simulator: &server::Running) -> Told {
+    pub(super) fn alert(received: &Received, simulator: &server::Running) -> Told {
         let text = |key: &str| received.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let changed = rise(simulator);
         let latency_ms =
