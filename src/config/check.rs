@@ -1,4 +1,4 @@
-//! What a single value may be. A [`Check`] knows its own description, so that a refusal can say what is allowed.
+//! What a single value may be. A `Check` knows its own description, so that a refusal can say what is allowed.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What a reading's flag says, in two alphabets that share letters but not meanings: [`Flag`] travels with each reading
-//! (HJ 212-2017 table 8), [`Status`] describes a minute or an hour (HJ 76-2017 App. B). The mapping between them is explicit.
+//! What a reading's flag says, in two alphabets that share letters but not meanings: `Flag` travels with each reading
+//! (HJ 212-2017 table 8), `Status` describes a minute or an hour (HJ 76-2017 App. B). The mapping between them is explicit.
 
 /// The flag of one reading, a letter of HJ 212-2017 table 8; `Absent` is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

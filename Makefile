@@ -1,0 +1,47 @@
+# `make demo` and `make test` do all the set-up that they need. `make` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Debian keeps mosquitto where an ordinary user's PATH does not look, and rustup puts cargo where make's PATH may not.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+# Arguments for the demo, as in: make demo DEMO=--once
+DEMO ?=
+
+.PHONY: help setup demo test
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: ## Install PostgreSQL and mosquitto when they are missing (Debian, Ubuntu)
+	@deploy/install-servers.sh
+
+demo: setup ## Run a plant, a gateway and the centre here; Ctrl-C stops all (make demo DEMO=--once ends by itself)
+	@echo "demo: building (without optimisation: that starts soonest)"
+	@cargo build --locked --bin cems
+	@echo "demo: cems demo $(DEMO)"
+	@exec cargo run --quiet --locked --bin cems -- demo $(DEMO)
+
+test: setup ## Format, lints, all tests, docs, licences
+	@echo "test: cargo fmt --check"
+	@cargo fmt --check
+	@echo "test: cargo clippy, warnings are errors"
+	@cargo clippy --locked --all-targets -- -D warnings
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		echo "test: cargo nextest, beside a private PostgreSQL and mosquitto"; \
+		cargo run --quiet --locked --example with_servers -- cargo nextest run --locked --no-fail-fast; \
+	else \
+		echo "test: cargo test, beside a private PostgreSQL and mosquitto (cargo-nextest is not installed)"; \
+		cargo run --quiet --locked --example with_servers -- cargo test --locked --all-targets --no-fail-fast; \
+	fi
+	@echo "test: cargo doc, warnings are errors"
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps
+	@if cargo deny --version >/dev/null 2>&1; then \
+		echo "test: cargo deny, offline checks"; \
+		cargo deny --offline --locked check bans licenses sources; \
+	else \
+		echo "test: cargo-deny is not installed; licences and sources of dependencies were not checked"; \
+	fi
+	@echo "test: all passed"

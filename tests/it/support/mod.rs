@@ -1,0 +1,9 @@
+//! What all tests stand on. Tests are `#[tokio::test(flavor = "multi_thread")]`, own their database and their broker, use no fixed
+//! port, and wait for conditions, never for a time.
+
+/// A database of its own for each test, on a PostgreSQL that all share.
+pub mod database;
+/// Servers that belong to one test, to be killed and paused at will.
+pub mod servers;
+/// The one helper that waits.
+pub mod wait;
