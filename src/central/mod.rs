@@ -4,6 +4,8 @@
 pub mod intake;
 /// Signs of life in memory.
 pub mod life;
+/// Wiring of all of it.
+pub mod start;
 /// Figures for `/metrics`.
 pub mod meters;
 /// Alerts to people.
@@ -20,3 +22,4 @@ pub mod subscribe;
 pub mod warning;
 /// Due windows to averages, verdicts and alerts.
 pub mod windows;
+pub use start::{Error, Links, Running, start};

@@ -1,9 +1,21 @@
 //! Subcommands: one file each, wiring only. Exit codes are named in `exit_code`.
 
+/// `cems simulate`: stack analysers without stacks.
+mod simulate;
+/// `cems central`: the centre.
+mod central;
+/// `cems seed`: pollutants, rules and plant into the database.
+mod seed;
+/// `cems migrate`: the tables brought to this version.
+mod migrate;
+/// `cems check-config`: every problem of every file.
+mod check_config;
+/// Which database a subcommand works on.
+mod database;
+/// Files and folders named on the command line, read.
+mod sources;
 /// What the process returns.
 pub mod exit_code;
-/// Stack analysers without stacks.
-pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -20,13 +32,26 @@ struct Arguments {
 /// One variant a subcommand; its arguments and its `run` are in the file of the same name.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Receive, validate, correct, store, average, judge and alert
+    Central(central::Arguments),
+    /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
+    /// Bring the tables of a database to the version of this program
+    Migrate(migrate::Arguments),
+    /// Save pollutants, rules and plant in a database; saving again changes nothing
+    Seed(seed::Arguments),
+    /// Check configuration and data files: every problem at once, nothing started
+    CheckConfig(check_config::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Command::Central(arguments) => central::run(&arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Migrate(arguments) => migrate::run(arguments),
+        Command::Seed(arguments) => seed::run(arguments),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
     }
 }

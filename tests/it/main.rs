@@ -15,7 +15,11 @@ mod support;
 
 /// The private servers: start, outage, and that nothing outlives us.
 mod embedded;
-/// The simulated plant, as a slave that others can poll.
+/// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
+/// The centre, fed with records made by hand.
+mod central;
+/// HTTP and `cems explain`.
+mod web;
 /// House rules, as a test.
 mod tidy;

@@ -7,3 +7,5 @@ pub mod database;
 pub mod servers;
 /// The one helper that waits.
 pub mod wait;
+/// A running centre and a webhook that remembers.
+pub mod centre;

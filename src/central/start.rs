@@ -1,0 +1,181 @@
+//! Wires the centre: loads the plant, starts subscriber, writers, closer, watch, courier and HTTP, and ends them together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::central::life::Life;
+use crate::central::meters::Meters;
+use crate::central::notify::Courier;
+use crate::central::pipeline::{Shared, Writer};
+use crate::central::silence::Watch;
+use crate::central::subscribe::{Desk, Ears, listen, settings, write};
+use crate::central::warning::OpenKeys;
+use crate::central::windows::Closer;
+use crate::config::central::Central;
+use crate::domain::plant::Plant;
+use crate::domain::regime::HJ75_2017;
+use crate::shutdown::Shutdown;
+use crate::store::session::Session;
+use crate::telemetry::Reporting;
+use crate::web;
+
+/// So many transactions are under way at once.
+const WRITERS: usize = 2;
+/// How often the plant's revision is looked at.
+const PLANT_CHECK: Duration = Duration::from_secs(2);
+
+/// Why a centre does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the centre cannot read the plant: {0}")]
+    Plant(String),
+    #[error(transparent)]
+    Web(#[from] web::Error),
+}
+
+/// Where the servers are, whoever runs them.
+#[derive(Clone)]
+pub struct Links {
+    /// PostgreSQL URL.
+    pub database: String,
+    /// Host and port.
+    pub broker: (String, u16),
+}
+
+/// A running centre.
+pub struct Running {
+    /// Where HTTP listens.
+    pub address: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until everything has ended, after shutdown.
+    pub async fn ended(mut self) {
+        while let Some(done) = self.tasks.join_next().await {
+            if let Err(error) = done {
+                tracing::error!(%error, "a task of the centre broke off");
+            }
+        }
+    }
+}
+
+/// Starts a centre on a migrated database. It ends with `shutdown`.
+///
+/// # Errors
+/// [`Error`] when the plant cannot be read or HTTP cannot listen; nothing runs then.
+pub async fn start(
+    config: &Central,
+    links: &Links,
+    reporting: Reporting,
+    shutdown: Shutdown,
+) -> Result<Running, Error> {
+    reporting.readiness.set("database", false, "loading the plant");
+    let plant = load(&links.database).await?;
+    reporting.readiness.set("database", true, "ok");
+    let (plant_line, plant) = watch::channel(Arc::new(plant));
+    let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
+    let shared = Shared {
+        plant: plant.clone(),
+        regime: &HJ75_2017,
+        zone: config.zone.clone(),
+        debounce: signed(config.windows.debounce),
+        open: OpenKeys::default(),
+        life: Life::default(),
+        meters: Meters::new(&reporting.metrics),
+        outbox: Arc::new(Notify::new()),
+    };
+    let state = web::State {
+        reporting: reporting.clone(),
+        database: links.database.clone(),
+        plant,
+        zone: config.zone.clone(),
+    };
+    let address = web::start(config.listen, state, shutdown.clone()).await?;
+    let session = || Session::new(&links.database);
+    let mut tasks = JoinSet::new();
+    let closer = Closer::new(shared.clone(), session(), signed(config.windows.settle));
+    tasks.spawn(closer.run(shutdown.clone()));
+    let courier =
+        Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
+    tasks.spawn(courier.run(shutdown.clone()));
+    let watch = Watch {
+        session: session(),
+        plant: shared.plant.clone(),
+        life: shared.life.clone(),
+        open: shared.open.clone(),
+        outbox: Arc::clone(&shared.outbox),
+        after: signed(config.silence.after),
+        check: config.silence.check,
+    };
+    tasks.spawn(watch.run(shutdown.clone()));
+    tasks.spawn(follow(links.database.clone(), plant_line, shutdown.clone()));
+    ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
+    Ok(Running { address, tasks })
+}
+
+/// Subscriber and writers.
+fn ingest(
+    config: &Central,
+    links: &Links,
+    shared: &Shared,
+    (reporting, shutdown): (&Reporting, &Shutdown),
+    tasks: &mut JoinSet<()>,
+) {
+    let (queue, queued) = mpsc::channel(usize::from(config.mqtt.inflight) + 64);
+    let queued = Arc::new(Mutex::new(queued));
+    let (line, outbox) = watch::channel(None);
+    let desk = Desk {
+        readiness: reporting.readiness.clone(),
+        meters: shared.meters.clone(),
+        shutdown: shutdown.clone(),
+    };
+    for _ in 0..WRITERS {
+        let writer = Writer::new(shared.clone(), Session::new(&links.database));
+        tasks.spawn(write(writer, Arc::clone(&queued), outbox.clone(), desk.clone()));
+    }
+    let start = uuid::Uuid::now_v7().simple().to_string();
+    let settings = settings(&config.mqtt, links.broker.clone(), &start);
+    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line, start };
+    tasks.spawn(listen(settings, ears, shutdown.clone()));
+}
+
+async fn load(database: &str) -> Result<Plant, Error> {
+    let client = crate::store::connect::connect(database, "cems plant").await;
+    let client = client.map_err(|error| Error::Plant(error.to_string()))?;
+    crate::store::plant::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
+}
+
+/// Loads the plant again whenever somebody has saved a change to it.
+async fn follow(database: String, line: watch::Sender<Arc<Plant>>, shutdown: Shutdown) {
+    let mut session = Session::new(&database);
+    let mut known: Option<i64> = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PLANT_CHECK) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let Ok(client) = session.client().await else { continue };
+        let looked = tokio::time::timeout(crate::store::session::LONGEST, crate::store::plant::revision(client)).await;
+        let Ok(Ok(revision)) = looked else {
+            session.discard();
+            continue;
+        };
+        if known == Some(revision) {
+            continue;
+        }
+        match crate::store::plant::load(client).await {
+            Ok(plant) => {
+                tracing::info!(revision, outlets = plant.outlets.len(), "plant loaded");
+                line.send_replace(Arc::new(plant));
+                known = Some(revision);
+            }
+            Err(error) => tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force"),
+        }
+    }
+}

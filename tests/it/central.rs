@@ -1,0 +1,309 @@
+//! The centre on real PostgreSQL and real mosquitto, fed with records made here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cems::clock;
+use cems::domain::flag::Flag;
+use cems::domain::plant::ChannelCode;
+use cems::domain::scan::{Reading, Scan};
+use cems::mqtt::connection::{Acknowledge, Delivery, Notice, Outbox, Settings, connect};
+use cems::mqtt::receipt::{Receipt, property};
+use cems::mqtt::record::{Body, Epoch, Hash, Record};
+use cems::shutdown::Shutdown;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+
+use crate::support::centre::{Centre, Webhook, notify, seed};
+use crate::support::database::{TestDatabase, database};
+use crate::support::servers::{Own, broker};
+use crate::support::wait::wait_until;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A gateway that makes records as the test says.
+struct Sender {
+    outbox: Outbox,
+    notices: mpsc::Receiver<Notice>,
+    epoch: Epoch,
+    seq: u64,
+    prev: Hash,
+    shutdown: Shutdown,
+}
+
+impl Sender {
+    async fn connect(port: u16) -> Sender {
+        let settings = Settings {
+            host: "127.0.0.1".to_owned(),
+            port,
+            client_id: "gw-demo".to_owned(),
+            credentials: None,
+            inflight: 2000,
+            will: None,
+            subscriptions: vec!["cems/v1/gw-demo/receipt".to_owned()],
+            acknowledge: Acknowledge::OnArrival,
+            keep_alive: Duration::from_secs(5),
+        };
+        let shutdown = Shutdown::new();
+        let mut notices = connect(settings, shutdown.clone());
+        loop {
+            if let Notice::Connected(outbox) = notices.recv().await.unwrap() {
+                return Sender { outbox, notices, epoch: Epoch::new(), seq: 0, prev: Hash::ZERO, shutdown };
+            }
+        }
+    }
+
+    /// The next record of the chain.
+    fn record(&mut self, at: Timestamp, readings: &[(&str, Reading)]) -> Vec<u8> {
+        let readings: BTreeMap<ChannelCode, Reading> =
+            readings.iter().map(|(code, reading)| (ChannelCode::new(code).unwrap(), *reading)).collect();
+        let scan = Scan { outlet: "demo-cement-kiln".to_owned(), at, readings: readings.into_iter().collect() };
+        let record = Record {
+            gateway: "gw-demo".to_owned(),
+            epoch: self.epoch,
+            seq: self.seq,
+            prev: self.prev,
+            cfg: Hash::of(b"test"),
+            body: Body::Scan(scan),
+        };
+        let bytes = record.encode();
+        self.seq += 1;
+        self.prev = Hash::of(&bytes);
+        bytes
+    }
+
+    /// Publishes lines that begin at `first`.
+    async fn publish(&self, lane: &str, first: u64, lines: &[Vec<u8>]) {
+        let properties = vec![
+            (property::EPOCH.to_owned(), self.epoch.to_string()),
+            (property::FIRST.to_owned(), first.to_string()),
+            (property::LAST.to_owned(), (first + lines.len() as u64 - 1).to_string()),
+        ];
+        let topic = format!("cems/v1/gw-demo/{lane}");
+        self.outbox.publish(&topic, Delivery::AtLeastOnce, lines.join(&b'\n'), properties).await.unwrap();
+    }
+
+    /// Waits until receipts cover these numbers; gives those that were quarantined.
+    async fn receipted(&mut self, numbers: std::ops::Range<u64>) -> Vec<u64> {
+        let mut open: Vec<u64> = numbers.collect();
+        let mut quarantined = Vec::new();
+        while !open.is_empty() {
+            let notice = tokio::time::timeout(LIMIT, self.notices.recv()).await;
+            let Some(Notice::Message(message)) = notice.unwrap_or_else(|_| panic!("no receipt for {open:?}")) else { continue };
+            let receipt = Receipt::decode(&message.payload, "gw-demo").unwrap();
+            assert_eq!(receipt.epoch, self.epoch.to_string());
+            quarantined.extend(open.iter().copied().filter(|seq| receipt.quarantined.contains(*seq)));
+            open.retain(|seq| !receipt.covers(*seq));
+        }
+        quarantined
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+struct World {
+    database: TestDatabase,
+    client: Client,
+    broker: Own<cems::embedded::Mosquitto>,
+    webhook: Webhook,
+    centre: Centre,
+}
+
+async fn world(more: &str) -> World {
+    let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
+    let mut client = database.client().await;
+    seed(&mut client, &[notify(&webhook)]).await;
+    let centre = Centre::start(database.url(), broker.port(), more).await;
+    let world = World { database, client, broker, webhook, centre };
+    wait_until(LIMIT, "the centre to be ready", || async {
+        let parts = world.centre.reporting.readiness.parts();
+        if world.centre.reporting.readiness.all_ready() { Ok(()) } else { Err(parts) }
+    })
+    .await;
+    world
+}
+
+impl World {
+    async fn count(&self, sql: &str) -> i64 {
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+fn normal(value: f64) -> Reading {
+    Reading { value: Some(value), flag: Flag::Normal }
+}
+
+/// A whole scan of the kiln: SO2 and O2 as given, dry and at standard state; the rest constant.
+fn kiln(so2: f64, oxygen: f64) -> Vec<(&'static str, Reading)> {
+    vec![
+        ("a21026", normal(so2)),
+        ("a21002", normal(40.0)),
+        ("a19001", normal(oxygen)),
+        ("a34013", normal(3.0)),
+        ("a01012", normal(110.0)),
+        ("a01013", normal(-0.5)),
+        ("a01014", normal(8.0)),
+        ("a01011", normal(12.0)),
+    ]
+}
+
+fn whole_second() -> Timestamp {
+    Timestamp::from_second(clock::now().as_second()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_is_stored_receipted_and_warns_once() {
+    let world = world("").await;
+    let mut sender = Sender::connect(world.broker.port()).await;
+    let at = whole_second();
+    let bytes = sender.record(at, &kiln(60.0, 13.5));
+    sender.publish("live", 0, &[bytes.clone()]).await;
+    assert!(sender.receipted(0..1).await.is_empty());
+    let row = world
+        .client
+        .query_one(
+            "SELECT measured, corrected, flag, device_flag FROM reading WHERE outlet = 'demo-cement-kiln' AND channel = 'a21026'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, Option<f64>>(0), Some(60.0));
+    assert_eq!(row.get::<_, Option<f64>>(1), Some(88.0));
+    assert_eq!((row.get::<_, &str>(2), row.get::<_, &str>(3)), ("N", "N"));
+
+    let alert = wait_until(LIMIT, "the early warning", || async {
+        let found = world.webhook.of_kind("early-warning");
+        found.iter().find(|alert| alert["limit"] == 35.0).cloned().ok_or(found)
+    })
+    .await;
+    assert_eq!((alert["channel"].as_str(), alert["measured"].as_f64()), (Some("a21026"), Some(60.0)));
+    assert_eq!((alert["corrected"].as_f64(), alert["reference_oxygen"].as_f64()), (Some(88.0), Some(10.0)));
+    assert_eq!(format!("{:.2}", alert["ratio_over"].as_f64().unwrap()), "1.51");
+    assert_eq!(alert["outlet"]["code"], "demo-cement-kiln");
+
+    // The next scan is above as well: the same episode, nobody is told again.
+    let told = world.count("SELECT count(*) FROM alert").await;
+    let bytes = sender.record(at + SignedDuration::from_secs(1), &kiln(70.0, 13.5));
+    sender.publish("live", 1, &[bytes]).await;
+    sender.receipted(1..2).await;
+    assert_eq!(world.count("SELECT count(*) FROM alert").await, told);
+    assert!(world.count("SELECT count(*) FROM episode WHERE state = 'open' AND peak > 100").await >= 1);
+    world.centre.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_again_change_nothing_and_other_bytes_are_a_conflict() {
+    let world = world("").await;
+    let mut sender = Sender::connect(world.broker.port()).await;
+    let at = whole_second();
+    let lines: Vec<Vec<u8>> =
+        (0..5).map(|i| sender.record(at - SignedDuration::from_secs(i), &kiln(20.0, 10.0))).collect();
+    sender.publish("live", 0, &lines).await;
+    sender.receipted(0..5).await;
+    let tables = ["scan", "event", "quarantine", "episode_row", "alert", "provenance"];
+    let mut before = Vec::new();
+    for table in tables {
+        before.push(world.count(&format!("SELECT count(*) FROM {table}")).await);
+    }
+    for lane in ["live", "backfill", "live"] {
+        sender.publish(lane, 0, &lines).await;
+        assert!(sender.receipted(0..5).await.is_empty());
+    }
+    for (table, count) in tables.iter().zip(&before) {
+        assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")).await, *count, "{table}");
+    }
+    assert_eq!(before[0], 5);
+
+    // The same tick with another value: the first stands, the second is kept whole, a person is told.
+    let other = sender.record(at, &kiln(19.0, 10.0));
+    sender.publish("live", 5, &[other.clone()]).await;
+    assert_eq!(sender.receipted(5..6).await, [5]);
+    let kept = world.client.query_one("SELECT reason, payload FROM quarantine", &[]).await.unwrap();
+    assert!(kept.get::<_, &str>(0).contains("conflict"));
+    assert_eq!(kept.get::<_, Vec<u8>>(1), other);
+    assert_eq!(world.count("SELECT count(*) FROM scan WHERE 19.0 = ANY (measured)").await, 0);
+    wait_until(LIMIT, "the conflict alert", || async {
+        if world.webhook.of_kind("conflict").len() == 1 { Ok(()) } else { Err(world.webhook.alerts()) }
+    })
+    .await;
+    world.centre.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_kept_whole_receipted_and_never_stored() {
+    let world = world("").await;
+    let mut sender = Sender::connect(world.broker.port()).await;
+    let at = whole_second();
+    let good = sender.record(at, &kiln(20.0, 10.0));
+    let text = String::from_utf8(good.clone()).unwrap();
+    let spoiled: Vec<Vec<u8>> = vec![
+        b"{\"v\":1".to_vec(),
+        text.replace("\"v\":1", "\"v\":9").into_bytes(),
+        text.replace("20.0", "20.00").into_bytes(),
+        text.replace("demo-cement-kiln", "nowhere").into_bytes(),
+        b"\xff\x00\xfe".to_vec(),
+        text.replace("[20.0,", "[NaN,").into_bytes(),
+    ];
+    let mut lines = vec![good];
+    lines.extend(spoiled.clone());
+    sender.publish("live", 0, &lines).await;
+    assert_eq!(sender.receipted(0..7).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(world.count("SELECT count(*) FROM scan").await, 1);
+    let rows = world.client.query("SELECT payload FROM quarantine ORDER BY seq_first", &[]).await.unwrap();
+    let kept: Vec<Vec<u8>> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(kept, spoiled);
+    assert_eq!(world.count("SELECT count(*) FROM quarantined WHERE gateway = 'gw-demo'").await, 6);
+    world.centre.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_hours_are_averaged_and_judged_and_page_nobody() {
+    let world = world("[windows]\ndebounce_ms = 500\nsettle_ms = 500\n").await;
+    let mut sender = Sender::connect(world.broker.port()).await;
+    // One past hour, in order of the newest first as a backfill comes; 50 minutes of it are there.
+    let hour = Timestamp::from_second((clock::now().as_second() / 3600 - 30) * 3600).unwrap();
+    let scans: Vec<Timestamp> =
+        (0..50 * 12).map(|i| hour + SignedDuration::from_secs(i * 5)).collect();
+    let mut lines = Vec::new();
+    for at in scans.iter().rev() {
+        lines.push(sender.record(*at, &kiln(60.0, 13.5)));
+    }
+    for (index, chunk) in lines.chunks(50).enumerate() {
+        sender.publish("backfill", index as u64 * 50, chunk).await;
+    }
+    sender.receipted(0..600).await;
+    let row = wait_until(LIMIT, "the hour of 50 valid minutes", || async {
+        let sql = "SELECT measured, dry, corrected, n_valid, n_expected, flag, status, valid, mass_kg::float8 FROM average \
+                   WHERE channel = 'a21026' AND period = 'hour'";
+        let rows = world.client.query(sql, &[]).await.unwrap();
+        let found = rows.into_iter().find(|row| row.get::<_, i32>(3) == 50);
+        found.ok_or(world.count("SELECT count(*) FROM due").await)
+    })
+    .await;
+    assert_eq!(row.get::<_, Option<f64>>(0), Some(60.0));
+    assert_eq!(row.get::<_, Option<f64>>(2), Some(88.0));
+    assert_eq!(row.get::<_, i32>(4), 60);
+    assert_eq!((row.get::<_, &str>(5), row.get::<_, &str>(6), row.get::<_, bool>(7)), ("N", "N", true));
+    assert!(row.get::<_, f64>(8) > 1.0);
+    let sql = "SELECT count(*) FROM verdict WHERE channel = 'a21026' AND period = 'hour' AND \"limit\" = 35 AND verdict = 'exceeded'";
+    wait_until(LIMIT, "the verdict", || async {
+        let count = world.count(sql).await;
+        if count == 1 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    wait_until(LIMIT, "the historical episode", || async {
+        let count = world.count("SELECT count(*) FROM episode WHERE kind = 'exceedance' AND state = 'historical'").await;
+        if count >= 1 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    assert!(world.webhook.alerts().is_empty(), "nobody is paged for history");
+    assert_eq!(world.count("SELECT count(*) FROM alert").await, 0);
+    drop(sender);
+    world.centre.stop().await;
+    drop(world.database);
+}
