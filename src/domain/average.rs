@@ -1,11 +1,14 @@
 //! Averages: a pure function of the next lower level. A minute is made of scans, an hour of minutes, a day of hours; live
 //! data, late data, recomputation and replay all come through here and therefore agree to the last bit.
 
+/// What a watcher is told.
+mod steps;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::correction::{Converted, Step, Unwatched, Witness, input, to_reference};
+use crate::domain::correction::{Converted, Unwatched, Witness, to_reference};
 use crate::domain::emission::{mass_mg, rate};
 use crate::domain::evaluation::{ChannelValue, evaluate, own_reference};
 use crate::domain::flag::{Flag, Status};
@@ -177,64 +180,11 @@ impl Tally {
             valid,
             mass_mg: self.mass_mg,
         };
-        witness.step(|| self.validity(&average, needed));
-        witness.step(|| self.roll_up(&average, regime));
-        for (name, sum, mean, unit) in [
-            ("mean measured", &self.measured, average.measured, "as measured"),
-            ("mean dry standard", &self.dry, average.dry, "as dry"),
-        ] {
-            witness.step(|| Step {
-                name,
-                clause: "HJ 212-2017 App. D eq. (23) to (25)",
-                formula: "sum(C)/n, snapped to 12 digits",
-                inputs: vec![input("sum(C)", sum.total(), unit), input("n", f64::from(self.n_valid), "1")],
-                result: mean,
-                unit,
-                note: mean.is_none().then(|| "not every value that counted has it".to_owned()),
-            });
-        }
+        witness.step(|| steps::validity(self, &average, needed));
+        witness.step(|| steps::roll_up(self, &average, regime));
+        witness.step(|| steps::mean("mean measured", (&self.measured, average.measured), &average));
+        witness.step(|| steps::mean("mean dry standard", (&self.dry, average.dry), &average));
         average
-    }
-
-    /// Enough lower-level values?
-    fn validity(&self, average: &ChannelAverage, needed: u32) -> Step {
-        let counts: Vec<String> = self
-            .statuses
-            .iter()
-            .filter(|(_, times)| **times > 0)
-            .map(|(status, times)| format!("{times} {}", status.code()))
-            .collect();
-        let verdict = if average.valid { "valid" } else { "not valid" };
-        Step {
-            name: "validity",
-            clause: "HJ 212-2017 App. D eq. (23) to (25), HJ 76-2017 App. B",
-            formula: "n >= needed",
-            inputs: vec![
-                input("n", f64::from(self.n_valid), "1"),
-                input("needed", f64::from(needed), "1"),
-                input("expected", f64::from(average.n_expected), "1"),
-            ],
-            result: Some(f64::from(self.n_valid)),
-            unit: "1",
-            note: Some(format!("{verdict}, status {}; {}", average.status.code(), counts.join(", "))),
-        }
-    }
-
-    /// Enough normal lower-level values for the transport flag N?
-    fn roll_up(&self, average: &ChannelAverage, regime: &Regime) -> Step {
-        Step {
-            name: "flag",
-            clause: "HJ 212-2017 C.16 to C.18",
-            formula: "normal x 100 >= share x expected",
-            inputs: vec![
-                input("normal", f64::from(self.n_normal), "1"),
-                input("share", f64::from(regime.normal_share_percent), "%"),
-                input("expected", f64::from(average.n_expected), "1"),
-            ],
-            result: Some(f64::from(self.n_normal)),
-            unit: "1",
-            note: Some(format!("flag {}", average.flag.letter())),
-        }
     }
 
     /// The status of a window that is not valid: the first source state with enough lower-level values, else the most
@@ -369,7 +319,7 @@ fn convert_and_weigh(
             average.corrected = converted.and_then(Converted::value).map(snap);
         }
         average.mass_mg = mass_of(window.period, average, flow);
-        witness.step(|| mass_step(window.period, average, flow));
+        witness.step(|| steps::mass(window.period, average, flow));
     }
 }
 
@@ -417,19 +367,6 @@ fn mass_of(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>)
     }
     let rate = average.dry.zip(flow).and_then(|(dry, flow)| rate(dry, flow));
     rate.and_then(|rate| mass_mg(rate, hours)).or(average.mass_mg)
-}
-
-fn mass_step(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>) -> Step {
-    let weighed = average.valid || period == AveragingPeriod::Minute;
-    Step {
-        name: "mass",
-        clause: "HJ 212-2017 App. D eq. (33)",
-        formula: if weighed { "C x Q x 1e-6 x t" } else { "sum of the parts" },
-        inputs: vec![input("C", average.dry, "mg/m3"), input("Q", flow, "m3/h")],
-        result: average.mass_mg.map(kilograms),
-        unit: "kg",
-        note: average.mass_mg.is_none().then(|| "concentration or flow is not available".to_owned()),
-    }
 }
 
 /// A stored mass in kilograms.
