@@ -1,11 +1,14 @@
 //! Averages: a pure function of the next lower level. A minute is made of scans, an hour of minutes, a day of hours; live
 //! data, late data, recomputation and replay all come through here and therefore agree to the last bit.
 
+/// What a watcher is told.
+mod steps;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::correction::{Converted, Unwatched, to_reference};
+use crate::domain::correction::{Converted, Unwatched, Witness, to_reference};
 use crate::domain::emission::{mass_mg, rate};
 use crate::domain::evaluation::{ChannelValue, evaluate, own_reference};
 use crate::domain::flag::{Flag, Status};
@@ -68,12 +71,16 @@ impl Mean {
         self.count += 1;
     }
 
+    fn total(&self) -> f64 {
+        self.sum + self.lost
+    }
+
     /// The mean of all `expected` values; `None` when one of them was missing or there was none.
     fn of(&self, expected: u32) -> Option<f64> {
         if expected == 0 || self.count != expected {
             return None;
         }
-        Some(snap((self.sum + self.lost) / f64::from(expected))).filter(|mean| mean.is_finite())
+        Some(snap(self.total() / f64::from(expected))).filter(|mean| mean.is_finite())
     }
 }
 
@@ -148,12 +155,18 @@ impl Tally {
         self.widen(average.min, average.max);
     }
 
-    fn close(&self, period: AveragingPeriod, expected: u32, regime: &Regime) -> ChannelAverage {
+    fn close(
+        &self,
+        period: AveragingPeriod,
+        expected: u32,
+        regime: &Regime,
+        witness: &mut impl Witness,
+    ) -> ChannelAverage {
         let needed = regime.needed(period, expected);
         let valid = self.n_valid >= needed;
         let normal =
             u64::from(self.n_normal) * 100 >= u64::from(regime.normal_share_percent) * u64::from(expected);
-        ChannelAverage {
+        let average = ChannelAverage {
             measured: self.measured.of(self.n_valid),
             standard: self.standard.of(self.n_valid),
             dry: self.dry.of(self.n_valid),
@@ -166,7 +179,12 @@ impl Tally {
             flag: if normal { Flag::Normal } else { Flag::Fault },
             valid,
             mass_mg: self.mass_mg,
-        }
+        };
+        witness.step(|| steps::validity(self, &average, needed));
+        witness.step(|| steps::roll_up(self, &average, regime));
+        witness.step(|| steps::mean("mean measured", (&self.measured, average.measured), &average));
+        witness.step(|| steps::mean("mean dry standard", (&self.dry, average.dry), &average));
+        average
     }
 
     /// The status of a window that is not valid: the first source state with enough lower-level values, else the most
@@ -197,6 +215,17 @@ pub fn average_scans(
     scans: &[StoredScan],
     regime: &Regime,
 ) -> Vec<ChannelAverage> {
+    average_scans_watched(window, outlet, scans, regime, &mut Unwatched)
+}
+
+/// The same as [`average_scans`], watched.
+pub fn average_scans_watched(
+    window: Window,
+    outlet: &Outlet,
+    scans: &[StoredScan],
+    regime: &Regime,
+    witness: &mut impl Witness,
+) -> Vec<ChannelAverage> {
     let in_order: BTreeMap<Timestamp, &StoredScan> =
         scans.iter().filter(|scan| window.contains(scan.at)).map(|scan| (scan.at, scan)).collect();
     let mut tallies = vec![Tally::default(); outlet.channels.len()];
@@ -209,7 +238,8 @@ pub fn average_scans(
     let length_ms = (window.end.as_millisecond() - window.start.as_millisecond()).unsigned_abs();
     let received = u32::try_from(in_order.len()).unwrap_or(u32::MAX);
     let mut averages: Vec<ChannelAverage> = Vec::with_capacity(tallies.len());
-    for (tally, channel) in tallies.iter_mut().zip(&outlet.channels) {
+    for (position, (tally, channel)) in tallies.iter_mut().zip(&outlet.channels).enumerate() {
+        witness.turn_to(position);
         let settings = channel
             .settings
             .at(window.start)
@@ -218,9 +248,9 @@ pub fn average_scans(
         let expected =
             length_ms.checked_div(period_ms).and_then(|n| u32::try_from(n).ok()).unwrap_or_default().max(1);
         tally.note(Status::NoData, expected.saturating_sub(received));
-        averages.push(tally.close(window.period, expected, regime));
+        averages.push(tally.close(window.period, expected, regime, witness));
     }
-    convert_and_weigh(window, outlet, &mut averages, regime);
+    convert_and_weigh(window, outlet, &mut averages, regime, witness);
     averages
 }
 
@@ -231,6 +261,17 @@ pub fn average_windows(
     outlet: &Outlet,
     lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
     (regime, n_expected): (&Regime, u32),
+) -> Vec<ChannelAverage> {
+    average_windows_watched(window, outlet, lower, (regime, n_expected), &mut Unwatched)
+}
+
+/// The same as [`average_windows`], watched.
+pub fn average_windows_watched(
+    window: Window,
+    outlet: &Outlet,
+    lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
+    (regime, n_expected): (&Regime, u32),
+    witness: &mut impl Witness,
 ) -> Vec<ChannelAverage> {
     let mut tallies = vec![Tally::default(); outlet.channels.len()];
     let mut present = 0_u32;
@@ -246,29 +287,39 @@ pub fn average_windows(
     for tally in &mut tallies {
         tally.note(Status::NoData, n_expected.saturating_sub(present));
     }
-    let mut averages: Vec<ChannelAverage> =
-        tallies.iter().map(|tally| tally.close(window.period, n_expected, regime)).collect();
-    convert_and_weigh(window, outlet, &mut averages, regime);
+    let mut averages = Vec::with_capacity(tallies.len());
+    for (position, tally) in tallies.iter().enumerate() {
+        witness.turn_to(position);
+        averages.push(tally.close(window.period, n_expected, regime, witness));
+    }
+    convert_and_weigh(window, outlet, &mut averages, regime, witness);
     averages
 }
 
 /// Oxygen correction of means, and mass, for the pollutants of a window.
-fn convert_and_weigh(window: Window, outlet: &Outlet, averages: &mut [ChannelAverage], regime: &Regime) {
+fn convert_and_weigh(
+    window: Window,
+    outlet: &Outlet,
+    averages: &mut [ChannelAverage],
+    regime: &Regime,
+    witness: &mut impl Witness,
+) {
     let Some(settings) = settings_of(outlet, window) else { return };
     let oxygen = oxygen_of(outlet, averages);
     let flow = flow_of(outlet, averages);
-    for (average, channel) in averages.iter_mut().zip(&outlet.channels) {
+    for (position, (average, channel)) in averages.iter_mut().zip(&outlet.channels).enumerate() {
         if channel.factor.role != Role::Pollutant {
             average.corrected = None;
             continue;
         }
+        witness.turn_to(position);
         if regime.conversion == ConversionOrder::OfMeans {
-            let converted = average
-                .dry
-                .map(|dry| to_reference(dry, oxygen, own_reference(settings), settings, &mut Unwatched));
+            let converted =
+                average.dry.map(|dry| to_reference(dry, oxygen, own_reference(settings), settings, witness));
             average.corrected = converted.and_then(Converted::value).map(snap);
         }
         average.mass_mg = mass_of(window.period, average, flow);
+        witness.step(|| steps::mass(window.period, average, flow));
     }
 }
 
@@ -316,6 +367,13 @@ fn mass_of(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>)
     }
     let rate = average.dry.zip(flow).and_then(|(dry, flow)| rate(dry, flow));
     rate.and_then(|rate| mass_mg(rate, hours)).or(average.mass_mg)
+}
+
+/// A stored mass in kilograms.
+pub fn kilograms(mass_mg: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "masses are within 53 bits, see emission::mass_mg")]
+    let mg = mass_mg as f64;
+    mg / 1e6
 }
 
 #[cfg(test)]

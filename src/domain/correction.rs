@@ -4,7 +4,7 @@
 
 use crate::domain::limit::Reference;
 use crate::domain::plant::{
-    ChannelSettings, CutoffPolicy, Expression, MoistureBasis, OutletSettings, StateBasis, Unit,
+    ChannelSettings, CutoffPolicy, Expression, MoistureBasis, OutletSettings, Position, StateBasis, Unit,
 };
 use crate::domain::pollutant::{Factor, Role};
 
@@ -48,6 +48,9 @@ pub fn input(name: &'static str, value: impl Into<Option<f64>>, unit: &'static s
 /// Watches a calculation. The calculation is the same with and without a watcher.
 pub trait Witness {
     fn step(&mut self, describe: impl FnOnce() -> Step);
+
+    /// The steps that follow are of the channel at `position`.
+    fn turn_to(&mut self, _position: Position) {}
 }
 
 /// Nobody watches.

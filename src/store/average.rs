@@ -114,7 +114,8 @@ fn flag_of(letter: Option<char>) -> Flag {
     letter.and_then(Flag::from_letter).unwrap_or(Flag::Fault)
 }
 
-fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
+/// Columns 4 to 15 of a wide row.
+pub(super) fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
     let figures: [Vec<Option<f64>>; 6] =
         [row.get(4), row.get(5), row.get(6), row.get(7), row.get(8), row.get(9)];
     let n_valid: Vec<i16> = row.get(10);
@@ -146,7 +147,8 @@ fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
         .collect()
 }
 
-fn channel_of_long(row: &Row) -> ChannelAverage {
+/// Columns 5 to 16 of a long row.
+pub(super) fn channel_of_long(row: &Row) -> ChannelAverage {
     let count = |index: usize| u32::try_from(row.get::<_, i32>(index)).unwrap_or(0);
     ChannelAverage {
         measured: row.get(5),

@@ -24,6 +24,8 @@ pub mod plant;
 pub mod provenance;
 /// What could not be accepted.
 pub mod quarantine;
+/// What people ask for: scans, averages with verdicts, alerts, episodes. Reading only.
+pub mod read;
 /// Scans, in batches.
 pub mod scan;
 /// One session with its prepared statements; every wait bounded.

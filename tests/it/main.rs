@@ -27,5 +27,7 @@ mod check_config;
 mod plant;
 /// `cems demo` as a newcomer runs it.
 mod demo;
+/// HTTP and `cems explain`.
+mod web;
 /// House rules, as a test.
 mod tidy;
