@@ -180,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_right() {
+        let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
+        assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
     fn all_problems_come_at_once() {
         let text = "schema = \"central/1\"\n[central]\nzone = \"Mars\"\n[database]\nurl = 5\n[mqtt]\nurl = \"http://x\"\ninflight = 1\n[http]\nlisten = \"here\"\n";
         let problems = parse("central.toml", text).err().unwrap();
