@@ -52,7 +52,8 @@ impl Database {
         })
     }
 
-    fn url(&self) -> Result<String, Failure> {
+    /// The database's URL.
+    pub fn url(&self) -> Result<String, Failure> {
         let url = match (&self.database, &self.config) {
             (Some(url), _) => url.clone(),
             (None, Some(file)) => of_configuration(&read_file(file)?)?,

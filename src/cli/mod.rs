@@ -8,6 +8,8 @@ mod demo;
 mod gateway;
 /// `cems central`: the centre.
 mod central;
+/// `cems recompute`: averages and verdicts again from the stored scans.
+mod recompute;
 /// `cems seed`: pollutants, rules and plant into the database.
 mod seed;
 /// `cems migrate`: the tables brought to this version.
@@ -42,6 +44,8 @@ enum Command {
     Gateway(gateway::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
+    /// Compute averages and verdicts of one outlet again from its stored scans
+    Recompute(recompute::Arguments),
     /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
     /// Bring the tables of a database to the version of this program
@@ -59,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
+        Command::Recompute(arguments) => recompute::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),

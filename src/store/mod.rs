@@ -1,9 +1,13 @@
 //! All SQL. Nothing here decides anything that a rule of the domain decides.
 
+/// Episodes of the past: found late, revised, withdrawn.
+pub mod history;
 /// The outbox of alerts.
 pub mod alert;
-/// Averages and verdicts.
+/// Averages.
 pub mod average;
+/// Verdicts.
+pub mod verdict;
 /// A connection with time-outs on everything.
 pub mod connect;
 /// Windows that are to be computed.
