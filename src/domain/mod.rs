@@ -12,6 +12,8 @@ pub mod emission;
 pub mod episode;
 /// One scan through validation and correction.
 pub mod evaluation;
+/// How a number came about, step by step, and whether the stored one comes out again.
+pub mod explain;
 /// Verdicts on windows, early warnings on scans.
 pub mod exceedance;
 /// Flags of readings (HJ 212) and statuses of windows (HJ 76).
