@@ -67,7 +67,9 @@ impl Database {
                 named(zone.flatten().as_deref().unwrap_or(USUAL))
             }
         };
-        zone.ok_or_else(|| Failure::input("central.zone is a time zone of the IANA database, as \"Asia/Shanghai\""))
+        zone.ok_or_else(|| {
+            Failure::input("central.zone is a time zone of the IANA database, as \"Asia/Shanghai\"")
+        })
     }
 
     fn url(&self) -> Result<String, Failure> {

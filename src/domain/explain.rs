@@ -357,7 +357,9 @@ fn validation(recorded: Reading, flag: Flag, settings: Option<&ChannelSettings>)
         (Flag::Absent, _) => "the record has no reading of this channel".to_owned(),
         (Flag::Normal, Flag::Normal) => format!("normal, possible and within the range {range}"),
         (Flag::Normal, Flag::OverRange) => format!("above the range {range}: flag T, does not count"),
-        (Flag::Normal, _) => format!("below the range {range}, or impossible: flag {}, does not count", flag.letter()),
+        (Flag::Normal, _) => {
+            format!("below the range {range}, or impossible: flag {}, does not count", flag.letter())
+        }
         (device, _) => format!("the gateway recorded flag {}: does not count", device.letter()),
     }
 }

@@ -74,9 +74,10 @@ impl Refused {
             Refused::Parameter { field, text } => Body { error: text, field: Some(field) },
             Refused::Unknown { field, text } => Body { error: text, field: field.map(str::to_owned) },
             Refused::Method => plain("this API only reads: use GET"),
-            Refused::TooLong { most } => {
-                Body { error: format!("a query has at most {most} bytes; ask for less at a time"), field: None }
-            }
+            Refused::TooLong { most } => Body {
+                error: format!("a query has at most {most} bytes; ask for less at a time"),
+                field: None,
+            },
             Refused::Busy => plain("too many requests are being answered; try again in a second"),
             Refused::Database => {
                 plain("the database does not answer now; try again, and see /readyz for what is not ready")

@@ -58,7 +58,11 @@ impl Gate {
         };
         metrics.register(|registry| {
             registry.register("cems_http_requests", "HTTP requests answered", gate.requests.clone());
-            registry.register("cems_http_seconds", "Time to the answer of HTTP requests", gate.seconds.clone());
+            registry.register(
+                "cems_http_seconds",
+                "Time to the answer of HTTP requests",
+                gate.seconds.clone(),
+            );
         });
         gate
     }

@@ -94,7 +94,8 @@ fn addresses() -> [(&'static str, MethodRouter<Arc<Web>>); 11] {
 
 fn router(state: State) -> Router {
     let web = Arc::new(Web::new(state));
-    let routes = addresses().into_iter().fold(Router::new(), |router, (path, answer)| router.route(path, answer));
+    let routes =
+        addresses().into_iter().fold(Router::new(), |router, (path, answer)| router.route(path, answer));
     routes
         .fallback(error::no_such_address)
         .method_not_allowed_fallback(error::only_reading)

@@ -108,7 +108,11 @@ pub(super) struct OpenView {
 }
 
 /// What these outlets show at `now`.
-pub(super) async fn overview(web: &Web, outlets: &[Arc<Outlet>], now: Timestamp) -> Result<Vec<View>, Refused> {
+pub(super) async fn overview(
+    web: &Web,
+    outlets: &[Arc<Outlet>],
+    now: Timestamp,
+) -> Result<Vec<View>, Refused> {
     let ids: Vec<i32> = outlets.iter().map(|outlet| outlet.id).collect();
     let from = now.checked_sub(LIVE).unwrap_or(now);
     let to = now.checked_add(AHEAD).unwrap_or(now);
@@ -178,7 +182,12 @@ fn rules(outlet: &Outlet, now: Timestamp) -> impl Iterator<Item = &Rule> {
     })
 }
 
-fn channel_view(channel: &Channel, position: Position, newest: Option<&Newest>, now: Timestamp) -> ChannelView {
+fn channel_view(
+    channel: &Channel,
+    position: Position,
+    newest: Option<&Newest>,
+    now: Timestamp,
+) -> ChannelView {
     let settings = channel.settings.at(now);
     let basis = |applies: bool| settings.filter(|_| applies);
     let live = newest.map(|newest| Live {

@@ -34,7 +34,10 @@ pub(super) async fn page(State(web): State<Arc<Web>>, uri: Uri) -> Result<Html<S
     let outlets = plant.outlets.get(..OUTLETS).unwrap_or(&plant.outlets);
     let mut notes = Vec::new();
     if plant.outlets.len() > outlets.len() {
-        notes.push(format!("The first {OUTLETS} of {} outlets are shown; the API has all.", plant.outlets.len()));
+        notes.push(format!(
+            "The first {OUTLETS} of {} outlets are shown; the API has all.",
+            plant.outlets.len()
+        ));
     }
     let views = match overview(&web, outlets, now).await {
         Ok(views) => views,
@@ -79,7 +82,8 @@ const FOOT: &str = "</main>\n<footer><h2>For programs</h2><ul>\
 
 fn section(page: &mut String, view: &View) {
     let code = escape(&view.code);
-    let at = view.live_at.map_or_else(|| "no scan in the last 5 minutes".to_owned(), |at| format!("scan of {at}"));
+    let at =
+        view.live_at.map_or_else(|| "no scan in the last 5 minutes".to_owned(), |at| format!("scan of {at}"));
     let _infallible = writeln!(
         page,
         "<section><h2>{code}</h2><p>{}, {}. State: <strong class=\"{}\">{}</strong>; {at}. \
@@ -103,7 +107,8 @@ fn section(page: &mut String, view: &View) {
 
 fn row(page: &mut String, view: &View, channel: &ChannelView) {
     let decimals = usize::from(channel.decimals.unwrap_or(1));
-    let number = |value: Option<f64>| value.map_or("&ndash;".to_owned(), |value| format!("{value:.decimals$}"));
+    let number =
+        |value: Option<f64>| value.map_or("&ndash;".to_owned(), |value| format!("{value:.decimals$}"));
     let live = channel.live.as_ref();
     let limits: Vec<String> = view
         .rules
@@ -112,7 +117,13 @@ fn row(page: &mut String, view: &View, channel: &ChannelView) {
         .map(|rule| {
             let reference =
                 rule.reference_oxygen.map_or(String::new(), |percent| format!(" at {percent} % O2"));
-            format!("<span title=\"{}\">{}{reference} ({}, {})</span>", escape(&rule.name), rule.limit, rule.kind, rule.period)
+            format!(
+                "<span title=\"{}\">{}{reference} ({}, {})</span>",
+                escape(&rule.name),
+                rule.limit,
+                rule.kind,
+                rule.period
+            )
         })
         .collect();
     let of_channel = view.open_episodes.iter().filter(|open| open.channel.as_deref() == Some(&*channel.code));

@@ -18,13 +18,13 @@ pub(super) type Span = (Timestamp, Timestamp);
 impl Parameters {
     /// Reads the query of `uri`. Only `known` names are allowed, each once.
     pub(super) fn read(uri: &Uri, known: &[&str]) -> Result<Parameters, Refused> {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|_unreadable| Refused::parameter("query", "a query is written name=value&name=value, %-encoded"))?;
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_unreadable| {
+            Refused::parameter("query", "a query is written name=value&name=value, %-encoded")
+        })?;
         let mut found = BTreeMap::new();
         for (name, value) in pairs.0 {
             if !known.contains(&name.as_str()) {
-                let allowed =
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let text = format!("there is no parameter {}; known here: {allowed}", shown(&name));
                 return Err(Refused::Parameter { field: name.chars().take(40).collect(), text });
             }
@@ -44,8 +44,7 @@ impl Parameters {
         let Some(text) = self.text(field) else { return Ok(None) };
         // A plus sign that was not encoded arrives as a space.
         let plus = text.rsplit_once(' ').map(|(before, after)| format!("{before}+{after}"));
-        let time: Option<Timestamp> =
-            text.parse().ok().or_else(|| plus.and_then(|text| text.parse().ok()));
+        let time: Option<Timestamp> = text.parse().ok().or_else(|| plus.and_then(|text| text.parse().ok()));
         let first = Timestamp::UNIX_EPOCH;
         // 2200-01-01
         let last = Timestamp::constant(7_258_118_400, 0);
@@ -104,7 +103,11 @@ impl Parameters {
     }
 
     /// One of a list of words.
-    pub(super) fn word<T: Copy>(&self, field: &str, words: &[(&'static str, T)]) -> Result<Option<T>, Refused> {
+    pub(super) fn word<T: Copy>(
+        &self,
+        field: &str,
+        words: &[(&'static str, T)],
+    ) -> Result<Option<T>, Refused> {
         let Some(text) = self.text(field) else { return Ok(None) };
         let known = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         known.map(Some).ok_or_else(|| {
@@ -139,10 +142,8 @@ mod tests {
     }
 
     fn field(refused: &Refused) -> String {
-        match refused {
-            Refused::Parameter { field, .. } => field.clone(),
-            other => panic!("{other:?}"),
-        }
+        let Refused::Parameter { field, .. } = refused else { panic!("{refused:?}") };
+        field.clone()
     }
 
     #[test]

@@ -38,7 +38,8 @@ async fn get_json(address: SocketAddr, path: &str) -> (u16, serde_json::Value) {
 fn every_address_is_described() {
     let document: serde_json::Value = serde_json::from_str(api::OPENAPI).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    let described: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let described: BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let served: BTreeSet<&str> = addresses().iter().map(|(path, _)| *path).collect();
     assert_eq!(described, served);
     let text = api::OPENAPI;
@@ -55,7 +56,10 @@ async fn readiness_says_which_part_is_not_ready() {
     reporting.readiness.set("database", true, "ok");
     reporting.readiness.set("broker", false, "no broker answers; start it");
     let (status, body) = get_json(address, "/readyz").await;
-    assert_eq!((status, &body["ready"], &body["parts"]["database"]["ready"]), (503, &false.into(), &true.into()));
+    assert_eq!(
+        (status, &body["ready"], &body["parts"]["database"]["ready"]),
+        (503, &false.into(), &true.into())
+    );
     assert_eq!(body["parts"]["broker"]["detail"], "no broker answers; start it");
     reporting.readiness.set("broker", true, "ok");
     assert_eq!(get_json(address, "/readyz").await.0, 200);
@@ -103,7 +107,10 @@ async fn a_port_in_use_is_told_in_one_line() {
     let (_line, plant) = watch::channel(Arc::new(Plant::default()));
     let state = State { reporting, database: String::new(), plant, zone: TimeZone::UTC };
     let told = start(address, state, shutdown).await.unwrap_err().to_string();
-    assert!(told.contains(&address.to_string()) && told.contains("http.listen") && !told.contains('\n'), "{told}");
+    assert!(
+        told.contains(&address.to_string()) && told.contains("http.listen") && !told.contains('\n'),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -116,7 +116,9 @@ fn scans(outlet: &Outlet, start: Timestamp, seconds: i64) -> Vec<StoredScan> {
         .iter()
         .map(|channel| Reading { value: Some(value(channel.code.as_str())), flag: Flag::Normal })
         .collect();
-    (0..seconds).map(|second| StoredScan { at: start + second.seconds(), readings: readings.clone() }).collect()
+    (0..seconds)
+        .map(|second| StoredScan { at: start + second.seconds(), readings: readings.clone() })
+        .collect()
 }
 
 /// Stores scans as a gateway's records would arrive.
@@ -130,8 +132,12 @@ async fn store_scans(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
     let mut prev = Hash::ZERO;
     let mut rows = Vec::new();
     for (seq, scan) in (0_u64..).zip(scans) {
-        let mut readings: Vec<_> =
-            outlet.channels.iter().zip(&scan.readings).map(|(channel, reading)| (channel.code, *reading)).collect();
+        let mut readings: Vec<_> = outlet
+            .channels
+            .iter()
+            .zip(&scan.readings)
+            .map(|(channel, reading)| (channel.code, *reading))
+            .collect();
         readings.sort_by_key(|(code, _)| *code);
         let body = Body::Scan(Scan { outlet: outlet.code.to_string(), at: scan.at, readings });
         let record = Record { gateway: "gw-demo".to_owned(), epoch, seq, prev, cfg, body };
@@ -154,7 +160,11 @@ async fn store_scans(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
         });
         prev = hash;
     }
-    assert_eq!(store::scan::store(&mut session, &rows, &[], Then::Commit).await.unwrap(), None, "all are new");
+    assert_eq!(
+        store::scan::store(&mut session, &rows, &[], Then::Commit).await.unwrap(),
+        None,
+        "all are new"
+    );
 }
 
 /// Stores the minutes and the hour of these scans with the hour's verdicts, as the centre does.
@@ -162,7 +172,10 @@ async fn store_averages(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let hour = Window::containing(AveragingPeriod::Hour, scans[0].at, &zone);
     let mut session = Session::new(world.database.url());
-    Partitions::default().ensure(&mut session, Partitioned::AverageWide, [hour.start].into_iter()).await.unwrap();
+    Partitions::default()
+        .ensure(&mut session, Partitioned::AverageWide, [hour.start].into_iter())
+        .await
+        .unwrap();
     let client = session.client().await.unwrap();
     let mut minutes = BTreeMap::new();
     let mut rows = Vec::new();
@@ -214,16 +227,24 @@ fn decimals(value: &Value, places: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_hour_is_answered_with_the_verdict_of_each_rule() {
     let (world, _kiln) = worked_example().await;
-    let path = format!("/api/v1/outlets/{KILN}/averages?period=hour&from=2026-01-10T12:00:00%2B08:00&to=2026-01-10T05:00:00Z");
+    let path = format!(
+        "/api/v1/outlets/{KILN}/averages?period=hour&from=2026-01-10T12:00:00%2B08:00&to=2026-01-10T05:00:00Z"
+    );
     let (status, body) = world.get(&path).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!((&body["from"], &body["period"]), (&HOUR.into(), &"hour".into()));
     assert_eq!(body["averages"].as_array().unwrap().len(), 8, "one a channel");
     let so2 = of_channel(&body["averages"], "a21026");
     assert_eq!((&so2["start"], &so2["end"]), (&HOUR.into(), &"2026-01-10T05:00:00Z".into()));
-    assert_eq!((&so2["measured"], &so2["dry"], &so2["corrected"]), (&60.0.into(), &60.0.into(), &88.0.into()));
+    assert_eq!(
+        (&so2["measured"], &so2["dry"], &so2["corrected"]),
+        (&60.0.into(), &60.0.into(), &88.0.into())
+    );
     assert_eq!((&so2["n_valid"], &so2["n_expected"], &so2["valid"]), (&45.into(), &60.into(), &true.into()));
-    assert_eq!((&so2["flag"], &so2["status"], &so2["origin"]), (&"N".into(), &"N".into(), &"computed".into()));
+    assert_eq!(
+        (&so2["flag"], &so2["status"], &so2["origin"]),
+        (&"N".into(), &"N".into(), &"computed".into())
+    );
     assert_eq!((&so2["method"], &so2["revision"]), (&"HJ75-2017/1".into(), &1.into()));
     // 3600 x 12.6 m2 x 12 m/s = 544320 m3/h; x 273/383 x (100500 - 400)/101325 x 0.9 = 344972.2; x 60 mg/m3 = 20.698 kg.
     assert_eq!(decimals(&so2["mass_kg"], 2), "20.70");
@@ -231,7 +252,9 @@ async fn an_hour_is_answered_with_the_verdict_of_each_rule() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| (one["rule"].as_str().unwrap(), one["verdict"].as_str().unwrap(), decimals(&one["corrected"], 1)))
+        .map(|one| {
+            (one["rule"].as_str().unwrap(), one["verdict"].as_str().unwrap(), decimals(&one["corrected"], 1))
+        })
         .collect();
     let expected = [
         ("gb4915-2013-kiln-so2", "met"),
@@ -256,8 +279,7 @@ async fn an_hour_is_answered_with_the_verdict_of_each_rule() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scans_come_in_pages_without_gap_or_repetition() {
     let (world, _kiln) = worked_example().await;
-    let mut path =
-        format!("/api/v1/outlets/{KILN}/scans?from={HOUR}&to=2026-01-10T04:00:25Z&limit=10");
+    let mut path = format!("/api/v1/outlets/{KILN}/scans?from={HOUR}&to=2026-01-10T04:00:25Z&limit=10");
     let mut times = Vec::new();
     let mut pages = 0;
     loop {
@@ -267,7 +289,10 @@ async fn scans_come_in_pages_without_gap_or_repetition() {
         let scans = body["scans"].as_array().unwrap();
         times.extend(scans.iter().map(|scan| scan["at"].as_str().unwrap().to_owned()));
         let so2 = &scans[0]["readings"]["a21026"];
-        assert_eq!((&so2["measured"], &so2["corrected"], &so2["flag"]), (&60.0.into(), &88.0.into(), &"N".into()));
+        assert_eq!(
+            (&so2["measured"], &so2["corrected"], &so2["flag"]),
+            (&60.0.into(), &88.0.into(), &"N".into())
+        );
         assert_eq!(scans[0]["readings"]["a19001"]["corrected"], Value::Null);
         match body["next"].as_str() {
             Some(next) => next.clone_into(&mut path),
@@ -277,7 +302,8 @@ async fn scans_come_in_pages_without_gap_or_repetition() {
     let start: Timestamp = HOUR.parse().unwrap();
     let expected: Vec<String> = (0..25_i64).map(|second| (start + second.seconds()).to_string()).collect();
     assert_eq!((times, pages), (expected, 3));
-    let (status, body) = world.get(&format!("/api/v1/outlets/{KILN}/scans?from={HOUR}&to=2026-01-12T04:00:00Z")).await;
+    let (status, body) =
+        world.get(&format!("/api/v1/outlets/{KILN}/scans?from={HOUR}&to=2026-01-12T04:00:00Z")).await;
     assert_eq!((status, &body["field"]), (400, &"to".into()), "a day at most");
     let (status, body) = world.get(&format!("/api/v1/outlets/{KILN}/scans")).await;
     assert_eq!((status, &body["scans"]), (200, &Value::Array(Vec::new())), "the last five minutes");
@@ -291,7 +317,8 @@ async fn outlets_show_live_values_rules_and_state() {
     store_scans(&world, &kiln, &scans(&kiln, now, 1)).await;
     let (status, body) = world.get("/api/v1/outlets").await;
     assert_eq!(status, 200, "{body}");
-    let codes: Vec<&str> = body["outlets"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    let codes: Vec<&str> =
+        body["outlets"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["demo-carbon-roasting", KILN, "demo-glass-furnace"]);
     let shown = &body["outlets"][1];
     assert_eq!((&shown["state"], &shown["live_at"]), (&"reporting".into(), &now.to_string().into()));
@@ -305,8 +332,12 @@ async fn outlets_show_live_values_rules_and_state() {
     assert!(rules.iter().all(|rule| !rule["code"].as_str().unwrap().contains("carbon")), "{rules:?}");
     let (_, first) = world.get("/api/v1/outlets?limit=2").await;
     let (_, second) = world.get(first["next"].as_str().unwrap()).await;
-    assert_eq!((&second["outlets"][0]["code"], &second["next"]), (&"demo-glass-furnace".into(), &Value::Null));
-    let page = world.http.get(format!("http://{}/", world.address)).send().await.unwrap().text().await.unwrap();
+    assert_eq!(
+        (&second["outlets"][0]["code"], &second["next"]),
+        (&"demo-glass-furnace".into(), &Value::Null)
+    );
+    let page =
+        world.http.get(format!("http://{}/", world.address)).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("88.0") && page.contains("reporting") && page.contains("35 at 10 % O2"), "{page}");
 }
 
@@ -363,7 +394,10 @@ async fn explain_shows_the_way_from_reading_to_verdict() {
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
     let told: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["differences"], Value::Array(Vec::new()));
-    assert_eq!((&told["scan"]["at"], &told["scan"]["exact"]), (&"2026-01-10T04:00:06Z".into(), &false.into()));
+    assert_eq!(
+        (&told["scan"]["at"], &told["scan"]["exact"]),
+        (&"2026-01-10T04:00:06Z".into(), &false.into())
+    );
     let record = &told["scan"]["record"];
     assert_eq!((&record["gateway"], &record["seq"]), (&"gw-demo".into(), &6.into()));
     assert_eq!(record["hash_agrees"], true);
@@ -375,9 +409,15 @@ async fn explain_shows_the_way_from_reading_to_verdict() {
     assert_eq!(step["clause"], "HJ 212-2017 App. D eq. (28)");
     assert_eq!(step["inputs"][1], serde_json::json!({"name": "O2", "value": 13.5, "unit": "%"}));
     let minute = &so2["minute"]["figures"];
-    assert_eq!((&minute["n_valid"], &minute["n_expected"], &minute["n_needed"]), (&60.into(), &60.into(), &12.into()));
+    assert_eq!(
+        (&minute["n_valid"], &minute["n_expected"], &minute["n_needed"]),
+        (&60.into(), &60.into(), &12.into())
+    );
     let hour = &so2["hour"]["figures"];
-    assert_eq!((&hour["n_valid"], &hour["n_needed"], &hour["corrected"]), (&45.into(), &45.into(), &88.0.into()));
+    assert_eq!(
+        (&hour["n_valid"], &hour["n_needed"], &hour["corrected"]),
+        (&45.into(), &45.into(), &88.0.into())
+    );
     let verdicts = so2["verdicts"].as_array().unwrap();
     assert_eq!(verdicts.len(), 4);
     let jiaozuo = verdicts.iter().find(|one| one["rule"] == "jiaozuo-2019-cement-kiln-so2").unwrap();

@@ -143,7 +143,9 @@ impl Windows {
         }
         let (hour, averages, _) = &self.hour;
         let stored = evidence.hour.as_ref().and_then(|stored| stored.channels.get(position));
-        if let Some((stored, recomputed)) = stored.zip(averages.get(position)).filter(|_| evidence.now >= hour.end) {
+        if let Some((stored, recomputed)) =
+            stored.zip(averages.get(position)).filter(|_| evidence.now >= hour.end)
+        {
             compare(&format!("hour {} {}", hour.start, channel.code), stored, recomputed, comparison);
         }
     }
@@ -196,7 +198,12 @@ impl Windows {
         }
         // A verdict of a rule that, as the plant stands now, was not in force.
         for left in stored.iter().filter(|_| settled) {
-            comparison.compare(&format!("hour {} rule {}", hour.start, left.rule), "verdict", &left.outcome, "none");
+            comparison.compare(
+                &format!("hour {} rule {}", hour.start, left.rule),
+                "verdict",
+                &left.outcome,
+                "none",
+            );
         }
         accounts
     }
@@ -219,7 +226,9 @@ fn notes(
     say(minutes.is_empty(), format!("no scan in the hour from {}", hour.start));
     say(
         taken > 0,
-        format!("{taken} minutes of the hour have no scans any more: their stored averages are taken as they are"),
+        format!(
+            "{taken} minutes of the hour have no scans any more: their stored averages are taken as they are"
+        ),
     );
     say(
         evidence.now < hour.end,

@@ -1,11 +1,11 @@
-//! An explanation for people at a terminal: at most 100 columns, wherever the words allow it.
+//! An explanation for people at a terminal: at most 110 columns, wherever the words allow it.
 
 use std::fmt;
 
 use super::{ChannelAccount, Explanation, ReadingAccount, ScanAccount, VerdictAccount, WindowAccount};
 use crate::domain::correction::{Input, Step};
 
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 110;
 /// Where the second column begins.
 const INDENT: usize = 24;
 
@@ -91,7 +91,8 @@ fn write_window(f: &mut fmt::Formatter<'_>, window: &WindowAccount) -> fmt::Resu
     let stored = window.stored_revision.map_or("not stored".to_owned(), |n| format!("stored revision {n}"));
     writeln!(f, " {} {} to {}, {stored}{state}", window.period.to_uppercase(), window.start, window.end)?;
     let Some(figures) = &window.figures else { return row(f, "", "no data") };
-    let low_high = figures.min.zip(figures.max).map_or(String::new(), |(min, max)| format!("; min {min}, max {max}"));
+    let low_high =
+        figures.min.zip(figures.max).map_or(String::new(), |(min, max)| format!("; min {min}, max {max}"));
     let text = format!(
         "{} of {} counted, {} needed: {}{low_high}",
         figures.n_valid,

@@ -12,19 +12,32 @@ use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Outlet;
 use crate::domain::window::Window;
 use crate::store::read::REGISTERS;
-use crate::store::read::averages::{AverageRow, averages, verdicts};
+use crate::store::read::averages::{AverageRow, VerdictRow, averages, verdicts};
 use crate::store::read::scans::{ScanRow, newest};
 use crate::store::scan::{OF_WINDOWS, of_row, readings};
-use crate::store::session::{Failure, query};
+use crate::store::session::{Failure, bounded, query};
 
 /// A scan this much older than the moment that is asked for still explains it.
 pub const NEAR: SignedDuration = SignedDuration::from_secs(10);
 
-/// What is stored about `asked`, as of `now`.
+/// What is stored about `asked`, as of `now`: one moment of the database, so that nothing that is written meanwhile looks
+/// like a difference.
 ///
 /// # Errors
-/// [`Failure`] when the database does not answer.
+/// [`Failure`] when the database does not answer; the client is then in the middle of a transaction.
 pub async fn evidence(
+    client: &Client,
+    outlet: &Outlet,
+    (asked, now): (Timestamp, Timestamp),
+    zone: &TimeZone,
+) -> Result<Evidence, Failure> {
+    bounded(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+    let evidence = within(client, outlet, (asked, now), zone).await?;
+    bounded(client.batch_execute("COMMIT")).await?;
+    Ok(evidence)
+}
+
+async fn within(
     client: &Client,
     outlet: &Outlet,
     (asked, now): (Timestamp, Timestamp),
@@ -34,7 +47,7 @@ pub async fn evidence(
     let earliest = asked.checked_sub(NEAR).unwrap_or(asked);
     let hour = Window::containing(AveragingPeriod::Hour, asked, zone);
     let span = (hour.start, hour.end);
-    let scan = newest(client, of, (earliest, asked)).await?.map(recorded);
+    let found = newest(client, of, (earliest, asked)).await?.map(recorded);
     let rows = query(
         client,
         OF_WINDOWS,
@@ -47,8 +60,9 @@ pub async fn evidence(
     let of_hour = hours.into_values().next();
     let revision = of_hour.as_ref().map(|stored: &StoredWindow| stored.revision);
     let verdicts = verdicts(client, outlet.id, AveragingPeriod::Hour, span).await?;
-    let verdicts = verdicts.into_iter().filter(|row| row.source_id == REGISTERS && Some(row.revision) == revision);
-    let verdict = |row: crate::store::read::averages::VerdictRow| StoredVerdict {
+    let verdicts =
+        verdicts.into_iter().filter(|row| row.source_id == REGISTERS && Some(row.revision) == revision);
+    let verdict = |row: VerdictRow| StoredVerdict {
         position: row.position,
         rule_id: row.rule_id,
         rule: row.rule,
@@ -57,7 +71,15 @@ pub async fn evidence(
         limit: row.limit,
         ratio_over: row.ratio_over,
     };
-    Ok(Evidence { asked, now, scan, scans, minutes, hour: of_hour, verdicts: verdicts.map(verdict).collect() })
+    Ok(Evidence {
+        asked,
+        now,
+        scan: found,
+        scans,
+        minutes,
+        hour: of_hour,
+        verdicts: verdicts.map(verdict).collect(),
+    })
 }
 
 fn recorded(row: ScanRow) -> RecordedScan {

@@ -42,9 +42,8 @@ pub(in crate::web) async fn alerts(State(web): State<Arc<Web>>, uri: Uri) -> Res
     alerts.truncate(usize::from(limit));
     let last = alerts.last().filter(|_| more);
     let kind = kind.map_or(String::new(), |kind| format!("&kind={kind}"));
-    let next = last.map(|last| {
-        format!("/api/v1/alerts?from={from}&to={to}{kind}&limit={limit}&after={}", last.id)
-    });
+    let next =
+        last.map(|last| format!("/api/v1/alerts?from={from}&to={to}{kind}&limit={limit}&after={}", last.id));
     Ok(Json(Page { from, to, alerts, next }))
 }
 

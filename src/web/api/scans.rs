@@ -71,9 +71,8 @@ pub(in crate::web) async fn scans(
     let mut rows = store::scans(client, (outlet.id, REGISTERS), (from, to), i64::from(limit) + 1).await?;
     lease.keep();
     let further = if rows.len() > usize::from(limit) { rows.pop() } else { None };
-    let next = further.map(|row| {
-        format!("/api/v1/outlets/{}/scans?from={}&to={to}&limit={limit}", outlet.code, row.at)
-    });
+    let next = further
+        .map(|row| format!("/api/v1/outlets/{}/scans?from={}&to={to}&limit={limit}", outlet.code, row.at));
     let scans = rows.into_iter().map(|row| scan(&outlet, row)).collect();
     Ok(Json(Page { outlet: outlet.code.to_string(), from, to, scans, next }))
 }
