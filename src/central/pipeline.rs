@@ -354,10 +354,10 @@ fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
     for ready in sorted {
         match unique.last() {
             Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => {
-                repeated.push(ready.record)
+                repeated.push(ready.record);
             }
             Some(last) if last.row.key() == ready.row.key() => {
-                conflicts.push(ready.record.kept(conflict_reason()))
+                conflicts.push(ready.record.kept(conflict_reason()));
             }
             Some(_) | None => unique.push(ready),
         }

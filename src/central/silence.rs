@@ -71,18 +71,15 @@ impl Watch {
         warnings.extend(open_of_kind(client, AlertKind::NotConvertible).await?);
         self.open.replace(warnings);
         let mut seen = Vec::new();
-        match self.life.connected_since() {
-            Some(connected) => {
-                let heard = heard::all(client).await?;
-                let base = listening_since.max(connected);
-                seen.extend(judge_silence(&plant, &heard, (now, base), self.after));
-                seen.push(link(now, None));
-            }
-            None => {
-                let since = self.life.lost_since().unwrap_or(now).max(listening_since);
-                let down = now.duration_since(since) > self.after;
-                seen.extend(down.then(|| link(now, Some(since))));
-            }
+        if let Some(connected) = self.life.connected_since() {
+            let heard = heard::all(client).await?;
+            let base = listening_since.max(connected);
+            seen.extend(judge_silence(&plant, &heard, (now, base), self.after));
+            seen.push(link(now, None));
+        } else {
+            let since = self.life.lost_since().unwrap_or(now).max(listening_since);
+            let down = now.duration_since(since) > self.after;
+            seen.extend(down.then(|| link(now, Some(since))));
         }
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
         self.tell(seen, WINDOW, now).await?;
@@ -241,7 +238,7 @@ fn of_analyser(outlet: &Outlet, analyser: &str, since: Timestamp, now: Timestamp
 
 fn link(now: Timestamp, since: Option<Timestamp>) -> Sighting {
     let mut alert = Alert::new(AlertKind::LinkDown, since.unwrap_or(now), now);
-    alert.summary = "the centre has no connection to the MQTT broker".to_owned();
+    "the centre has no connection to the MQTT broker".clone_into(&mut alert.summary);
     sighting(alert, AlertKind::LinkDown, (0, ""), (since.unwrap_or(now), now), since.is_some())
 }
 

@@ -161,7 +161,8 @@ async fn follow(database: String, line: watch::Sender<Arc<Plant>>, shutdown: Shu
             () = shutdown.cancelled() => return,
         }
         let Ok(client) = session.client().await else { continue };
-        let looked = tokio::time::timeout(crate::store::session::LONGEST, crate::store::plant::revision(client)).await;
+        let looked =
+            tokio::time::timeout(crate::store::session::LONGEST, crate::store::plant::revision(client)).await;
         let Ok(Ok(revision)) = looked else {
             session.discard();
             continue;
@@ -175,7 +176,9 @@ async fn follow(database: String, line: watch::Sender<Arc<Plant>>, shutdown: Shu
                 line.send_replace(Arc::new(plant));
                 known = Some(revision);
             }
-            Err(error) => tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force"),
+            Err(error) => {
+                tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force");
+            }
         }
     }
 }

@@ -286,7 +286,7 @@ async fn verdicts(
         }
     }
     average::store_verdicts(client, &rows).await?;
-    let (old, live): (Vec<(Window, Sighting)>, Vec<(Window, Sighting)>) =
+    let (old, live): (Vec<Judged>, Vec<Judged>) =
         seen.into_iter().partition(|(window, _)| now.duration_since(window.end) > HISTORY);
     for (window, sighting) in old.iter().filter(|(_, sighting)| sighting.observation.above) {
         record_historical(client, sighting, window.end, now).await?;
@@ -297,8 +297,11 @@ async fn verdicts(
     Ok(moved.alerts)
 }
 
+/// A window and what its verdict says to an episode.
+type Judged = (Window, Sighting);
+
 /// What a verdict says to episodes; a window that was not judged says nothing.
-fn sighting(one: &Computed, position: usize, rule: &Rule, verdict: &Verdict) -> Option<(Window, Sighting)> {
+fn sighting(one: &Computed, position: usize, rule: &Rule, verdict: &Verdict) -> Option<Judged> {
     let above = match verdict.outcome {
         Outcome::Exceeded => true,
         Outcome::Met => false,

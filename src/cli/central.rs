@@ -27,7 +27,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let text = match std::fs::read_to_string(&arguments.config) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("{}: {error}; name a readable central/1 file with --config", arguments.config.display());
+            eprintln!(
+                "{}: {error}; name a readable central/1 file with --config",
+                arguments.config.display()
+            );
             return ExitCode::from(WRONG_INPUT);
         }
     };
@@ -62,20 +65,21 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -> anyhow::Result<()> {
     let mut postgres = None;
     let mut mosquitto = None;
-    let database = match &config.database {
-        Some(url) => url.clone(),
-        None => {
-            let server = postgres.insert(Postgres::start(&config.data_dir).await?);
-            server.create_database("cems").await?
-        }
+    let database = if let Some(url) = &config.database {
+        url.clone()
+    } else {
+        let server = postgres.insert(Postgres::start(&config.data_dir).await?);
+        server.create_database("cems").await?
     };
-    let broker = match &config.mqtt.broker {
-        Some(broker) => broker.clone(),
-        None => {
-            let server = mosquitto.insert(Mosquitto::start(&config.data_dir, Access::Open).await?);
-            tracing::warn!(url = server.url(), "embedded broker: loopback only, and every program of this machine may use it");
-            ("127.0.0.1".to_owned(), server.port())
-        }
+    let broker = if let Some(broker) = &config.mqtt.broker {
+        broker.clone()
+    } else {
+        let server = mosquitto.insert(Mosquitto::start(&config.data_dir, Access::Open).await?);
+        tracing::warn!(
+            url = server.url(),
+            "embedded broker: loopback only, and every program of this machine may use it"
+        );
+        ("127.0.0.1".to_owned(), server.port())
     };
     let Some(()) = prepare(&database, &shutdown).await? else { return Ok(()) };
     let reporting = Reporting::default();

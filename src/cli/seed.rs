@@ -34,9 +34,12 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             catalogue::parse(&sources).map_err(|problems| Failure::input(problems.to_string()))?;
         let mut client = arguments.database.connect("cems seed").await?;
         migrate::migrate(&mut client).await.map_err(|error| Failure::work(&error))?;
-        let saved = plant::save(&mut client, &catalogue).await.map_err(|error| match error {
-            plant::Error::Refused(refusals) => Failure::input(refusals.to_string()),
-            other => Failure::work(&other),
+        let saved = plant::save(&mut client, &catalogue).await.map_err(|error| {
+            if let plant::Error::Refused(refusals) = &error {
+                Failure::input(refusals.to_string())
+            } else {
+                Failure::work(&error)
+            }
         })?;
         if arguments.json {
             let text = serde_json::to_string(&saved).map_err(|error| Failure::work(&error))?;

@@ -172,32 +172,32 @@ fn read(source: &Source, written: &mut Written) -> bool {
         Some(_) | None => {}
     }
     drop(root);
-    if let Err(found) = document.finish(Some(())) {
+    if let Err(mut found) = document.finish(Some(())) {
+        if schema.is_none() {
+            // Nothing else was read, so nothing else is unknown.
+            found.0.retain(|problem| problem.key == "schema");
+        }
         written.problems.extend(found.0);
     }
     schema == Some("pollutants/1")
 }
 
-impl Catalogue {
-    /// What it holds, for people.
-    pub fn holds(&self) -> String {
-        let channels: usize = self.outlets.iter().map(|outlet| outlet.channels.len()).sum();
-        [
-            (self.pollutants.len(), "pollutant"),
-            (self.rules.len(), "rule"),
-            (self.enterprises.len(), "enterprise"),
-            (self.outlets.len(), "outlet"),
-            (channels, "channel"),
-            (self.gateways.len(), "gateway"),
-            (self.notify.len(), "notify channel"),
-        ]
+/// How many entries of each kind a file has, for people: `3 outlets, 1 gateway`.
+pub fn holds(source: &Source) -> String {
+    let Ok(document) = Document::parse(&source.file, &source.text, Overlay::None) else {
+        return String::new();
+    };
+    let mut root = document.root();
+    ["pollutant", "rule", "enterprise", "outlet", "gateway", "notify"]
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }))
+        .map(|noun| (noun, root.tables(noun).len()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(noun, count)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }))
         .collect::<Vec<String>>()
         .join(", ")
-    }
+}
 
+impl Catalogue {
     /// Outlets whose process at `at` no rule of the catalogue is about: they would never be judged.
     pub fn outlets_without_rules(&self, at: Timestamp) -> Vec<&str> {
         let judged = |outlet: &OutletEntry| {
@@ -209,3 +209,6 @@ impl Catalogue {
         self.outlets.iter().filter(|outlet| !judged(outlet)).map(|outlet| &*outlet.code).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

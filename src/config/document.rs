@@ -34,7 +34,7 @@ pub struct Document {
     file: String,
     root: Value,
     lines: BTreeMap<String, usize>,
-    overlaid: BTreeSet<String>,
+    overlaid: BTreeMap<String, String>,
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -70,7 +70,7 @@ impl Document {
                 allowed: error.to_string(),
             }])
         })?;
-        let overlaid = environment.into_iter().map(|(key, _)| key).collect();
+        let overlaid = environment.into_iter().collect();
         Ok(Document {
             file: file.to_owned(),
             root: merged,
@@ -84,6 +84,11 @@ impl Document {
     pub fn root(&self) -> Section<'_> {
         let entries = if let ValueKind::Table(entries) = &self.root.kind { Some(entries) } else { None };
         Section { document: self, path: String::new(), entries, read: BTreeSet::new() }
+    }
+
+    /// Values that the environment laid over the file, by key path.
+    pub fn overlaid(&self) -> &BTreeMap<String, String> {
+        &self.overlaid
     }
 
     /// Whether any problem was noted so far.
@@ -118,7 +123,7 @@ impl Document {
 
     fn note(&self, path: &str, found: String, allowed: String) {
         let variable = format!("CEMS__{}", path.to_uppercase().replace('.', "__"));
-        let overlaid = self.overlaid.contains(&path.to_lowercase());
+        let overlaid = self.overlaid.contains_key(&path.to_lowercase());
         let (file, line) =
             if overlaid { (variable, None) } else { (self.file.clone(), Some(self.line_of(path))) };
         self.problems.borrow_mut().push(Problem { file, line, key: path.to_owned(), found, allowed });

@@ -1,9 +1,9 @@
 //! The kinds of document, by their `schema`: the one place that lists them.
 
-use crate::config::catalogue;
 use crate::config::check;
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::{Place, Problems};
+use crate::config::{catalogue, central, gateway, scenario};
 
 /// A file with its text, as handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Summary {
 }
 
 /// Every schema that this version reads.
-pub const KNOWN: [&str; 3] = ["pollutants/1", "rules/1", "plant/1"];
+pub const KNOWN: [&str; 6] = ["gateway/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
 
 /// Checks one file by itself, as its `schema` says. Codes that a plant or rules file takes from others are looked up in
 /// the built-in pollutants; see [`catalogue::parse`] for several files together.
@@ -35,8 +35,19 @@ pub fn check_file(file: &str, text: &str) -> Result<Summary, Problems> {
     let holds = match schema.as_str() {
         "pollutants/1" | "rules/1" | "plant/1" => {
             let source = Source { file: file.to_owned(), text: text.to_owned() };
-            catalogue::parse(&[source])?.holds()
+            let sources = [source];
+            catalogue::parse(&sources)?;
+            sources.iter().map(catalogue::holds).collect()
         }
+        "gateway/1" => {
+            let gateway = gateway::parse(file, text)?;
+            format!("{} analysers, {} outlets", gateway.analysers.len(), gateway.outlets.len())
+        }
+        "central/1" => {
+            central::parse(file, text)?;
+            "a centre".to_owned()
+        }
+        "scenario/1" => format!("{} outlets", scenario::parse(file, text)?.outlets.len()),
         unknown => return Err(unknown_schema(file, text, unknown)),
     };
     Ok(Summary { file: file.to_owned(), schema, holds })
@@ -61,15 +72,17 @@ pub fn check_files(sources: &[Source]) -> Result<Vec<Summary>, Problems> {
     if !data.is_empty() {
         let data: Vec<Source> = data.into_iter().cloned().collect();
         match catalogue::parse(&data) {
-            Ok(catalogue) => {
+            Ok(_clean) => {
                 for source in data {
                     let schema = schema(&source.file, &source.text)?;
-                    summaries.push(Summary { file: source.file, schema, holds: catalogue.holds() });
+                    let holds = catalogue::holds(&source);
+                    summaries.push(Summary { file: source.file, schema, holds });
                 }
             }
             Err(found) => problems.extend(found.0),
         }
     }
+    problems.sort();
     if problems.is_empty() { Ok(summaries) } else { Err(Problems(problems)) }
 }
 

@@ -8,6 +8,8 @@ pub mod central;
 pub mod check;
 /// A file as written: values with their lines, overlaid by the environment.
 pub mod document;
+/// The gateway's configuration.
+pub mod gateway;
 /// The kinds of document, by `schema`: one function that checks any file.
 pub mod kind;
 /// `plant/1`: enterprises, outlets with their analysers and channels, gateways, who is told.

@@ -1,1 +1,205 @@
-//! To come.
+//! The field gateway, in the order in which a reading passes: schedule, poll, plan and register make a scan, the spool keeps
+//! its record, publish sends it until the centre has receipted it.
+
+/// Event records: what happened at the gateway itself.
+pub mod event;
+/// Figures for Prometheus.
+pub mod metrics;
+/// One Modbus TCP connection.
+pub mod modbus;
+/// Which blocks of registers to ask for, and what scan the answers make.
+pub mod plan;
+/// One task an analyser, one task an outlet.
+pub mod poll;
+/// Sends records until they are receipted.
+pub mod publish;
+/// Register words to readings.
+pub mod register;
+/// When to scan: ticks on the wall clock's whole periods.
+pub mod schedule;
+/// Records on disk until the centre has receipted them.
+pub mod spool;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::config::gateway::Gateway;
+use crate::gateway::metrics::Metrics;
+use crate::gateway::spool::keeper::{self, Keeper, NotKept, State};
+use crate::gateway::spool::{Settings, SpoolError};
+use crate::mqtt::record::{Body, Hash, event as name};
+use crate::shutdown::Shutdown;
+use crate::telemetry::Reporting;
+
+pub use crate::gateway::plan::decode_image;
+
+/// Commits that the publisher may be behind before it is told the whole content again.
+const NOTICES: usize = 1024;
+/// Records of the past go into the spool while it holds fewer than this.
+const PAST_ROOM: u64 = 20_000;
+/// Records of the past in one commit.
+const PAST_COMMIT: usize = 500;
+/// Without any room for so long, the past is given up.
+const PAST_PATIENCE: Duration = Duration::from_mins(5);
+
+/// Why a gateway did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("a part of the gateway ended by itself: {0}; this is a defect, please report it")]
+    Ended(String),
+}
+
+/// A gateway at work.
+pub struct Running {
+    keeper: Keeper,
+    thread: JoinHandle<()>,
+    pollers: JoinSet<()>,
+    publisher: tokio::task::JoinHandle<()>,
+    publishing: Shutdown,
+    shutdown: Shutdown,
+}
+
+/// Takes records of the past for a running gateway. Clones serve the same gateway.
+#[derive(Debug, Clone)]
+pub struct Past(Keeper);
+
+impl Past {
+    /// Puts records about the past into the spool; they go out by backfill only. All are on disk when this returns. It waits
+    /// while the spool holds many records.
+    ///
+    /// # Errors
+    /// [`NotKept`] when the gateway has stopped, or found no room for them in five minutes; the first ones may be kept.
+    pub async fn append(&self, bodies: Vec<Body>) -> Result<(), NotKept> {
+        let mut state = self.0.state();
+        let mut patience = clock::monotonic() + PAST_PATIENCE;
+        for chunk in bodies.chunks(PAST_COMMIT) {
+            loop {
+                let left = patience.saturating_duration_since(clock::monotonic());
+                let room = state.wait_for(|state| state.records < PAST_ROOM && state.alarm.is_none());
+                match tokio::time::timeout(left, room).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_closed)) => return Err(NotKept::Stopped),
+                    Err(_elapsed) => return Err(NotKept::Later),
+                }
+                match self.0.keep_past(chunk.to_vec()).await {
+                    Ok(()) => break,
+                    Err(NotKept::Stopped) => return Err(NotKept::Stopped),
+                    Err(NotKept::Later) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+                if clock::monotonic() > patience {
+                    return Err(NotKept::Later);
+                }
+            }
+            patience = clock::monotonic() + PAST_PATIENCE;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the spool and starts polling and publishing.
+///
+/// # Errors
+/// [`Error::Spool`] when another gateway uses the folder. A broker or an analyser that cannot be reached is no error: it
+/// is waited for.
+pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) -> Result<Running, Error> {
+    let config = Arc::new(config);
+    let metrics = Metrics::default();
+    metrics.register(&reporting.metrics, &config.name);
+    let settings = Settings {
+        folder: config.data_dir.clone(),
+        gateway: config.name.clone(),
+        cfg: Hash(config.hash),
+        cache_bytes: config.spool.cache_bytes,
+        capacity_bytes: config.spool.capacity_bytes,
+    };
+    let (sender, notices) = mpsc::channel(NOTICES);
+    let readiness = reporting.readiness.clone();
+    let opening = tokio::task::spawn_blocking(move || keeper::start(settings, readiness, sender));
+    let (keeper, thread) = opening.await.map_err(|error| Error::Ended(error.to_string()))??;
+
+    let analysers: Arc<[_]> =
+        config.analysers.iter().map(|analyser| poll::serve(analyser.clone(), metrics.clone())).collect();
+    let mut pollers = JoinSet::new();
+    for outlet in &config.outlets {
+        let outcome = (keeper.clone(), metrics.clone());
+        let polling = poll::watch(
+            Arc::clone(&config),
+            outlet.clone(),
+            Arc::clone(&analysers),
+            outcome,
+            shutdown.clone(),
+        );
+        pollers.spawn(polling);
+    }
+    pollers.spawn(poll::watch_clock(keeper.clone(), shutdown.clone()));
+
+    let publishing = Shutdown::new();
+    let parts = publish::Parts { config, keeper: keeper.clone(), metrics, readiness: reporting.readiness };
+    let publisher = tokio::spawn(publish::run(parts, notices, publishing.clone()));
+    Ok(Running { keeper, thread, pollers, publisher, publishing, shutdown })
+}
+
+impl Running {
+    /// The way in for records of the past, also while [`Running::wait`] waits.
+    pub fn past(&self) -> Past {
+        Past(self.keeper.clone())
+    }
+
+    /// See [`Past::append`].
+    ///
+    /// # Errors
+    /// See [`Past::append`].
+    pub async fn append_past(&self, bodies: Vec<Body>) -> Result<(), NotKept> {
+        self.past().append(bodies).await
+    }
+
+    /// What the spool holds, and notice of changes.
+    pub fn spool(&self) -> watch::Receiver<State> {
+        self.keeper.state()
+    }
+
+    /// Waits for the shutdown, then ends in order: polling, a last record, publishing, the spool.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when a part ended before it was asked to.
+    pub async fn wait(mut self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            Some(ended) = self.pollers.join_next() => {
+                if !self.shutdown.is_cancelled() {
+                    outcome = Err(Error::Ended(ended.err().map_or("polling".to_owned(), |error| error.to_string())));
+                }
+            }
+            ended = &mut self.publisher => {
+                outcome = Err(Error::Ended(ended.err().map_or("publishing".to_owned(), |error| error.to_string())));
+            }
+        }
+        self.shutdown.cancel();
+        while self.pollers.join_next().await.is_some() {}
+        self.keeper.keep(vec![event::now(name::STOP, [])]);
+        self.publishing.cancel();
+        if !self.publisher.is_finished() {
+            let _ended = tokio::time::timeout(Duration::from_secs(10), &mut self.publisher).await;
+        }
+        self.keeper.close();
+        let closing = tokio::task::spawn_blocking(move || self.thread.join().is_ok());
+        let _hung_disk = tokio::time::timeout(Duration::from_secs(10), closing).await;
+        outcome
+    }
+}
+
+/// Starts a gateway and waits until it has ended.
+///
+/// # Errors
+/// See [`start`] and [`Running::wait`].
+pub async fn run(config: Gateway, reporting: Reporting, shutdown: Shutdown) -> Result<(), Error> {
+    start(config, reporting, shutdown).await?.wait().await
+}

@@ -196,7 +196,7 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
     let status = letters(|average| average.status.letter());
     let flag = letters(|average| average.flag.letter());
     let valid = letters(|average| if average.valid { '1' } else { '0' });
-    let flat = |figure: fn(&ChannelAverage) -> Option<f64>| -> Vec<f64> {
+    let numbers = |figure: fn(&ChannelAverage) -> Option<f64>| -> Vec<f64> {
         rows.iter()
             .flat_map(|row| row.channels.iter().map(move |average| figure(average).unwrap_or(f64::NAN)))
             .collect()
@@ -239,12 +239,12 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
             &METHOD,
             &counts(|average| average.n_valid),
             &counts(|average| average.n_expected),
-            &flat(|average| average.measured),
-            &flat(|average| average.standard),
-            &flat(|average| average.dry),
-            &flat(|average| average.corrected),
-            &flat(|average| average.min),
-            &flat(|average| average.max),
+            &numbers(|average| average.measured),
+            &numbers(|average| average.standard),
+            &numbers(|average| average.dry),
+            &numbers(|average| average.corrected),
+            &numbers(|average| average.min),
+            &numbers(|average| average.max),
             &mass,
         ],
     )

@@ -151,13 +151,12 @@ impl Session {
         let open = self.opened().await?;
         let mut statements = Vec::with_capacity(N);
         for text in sql {
-            let statement = match open.statements.get(text) {
-                Some(statement) => statement.clone(),
-                None => {
-                    let statement = bounded(open.client.prepare(text)).await?;
-                    open.statements.insert(text, statement.clone());
-                    statement
-                }
+            let statement = if let Some(statement) = open.statements.get(text) {
+                statement.clone()
+            } else {
+                let statement = bounded(open.client.prepare(text)).await?;
+                open.statements.insert(text, statement.clone());
+                statement
             };
             statements.push(statement);
         }
@@ -174,14 +173,12 @@ impl Session {
 
     async fn opened(&mut self) -> Result<&mut Open, Failure> {
         let usable = self.open.take().filter(|open| !open.client.is_closed());
-        let open = match usable {
-            Some(open) => open,
-            None => {
-                let client = connect(&self.url, "cems")
-                    .await
-                    .map_err(|error| Failure::Unavailable(error.to_string()))?;
-                Open { client, statements: HashMap::new() }
-            }
+        let open = if let Some(open) = usable {
+            open
+        } else {
+            let client =
+                connect(&self.url, "cems").await.map_err(|error| Failure::Unavailable(error.to_string()))?;
+            Open { client, statements: HashMap::new() }
         };
         Ok(self.open.insert(open))
     }

@@ -58,7 +58,8 @@ impl Sender {
     fn record(&mut self, at: Timestamp, readings: &[(&str, Reading)]) -> Vec<u8> {
         let readings: BTreeMap<ChannelCode, Reading> =
             readings.iter().map(|(code, reading)| (ChannelCode::new(code).unwrap(), *reading)).collect();
-        let scan = Scan { outlet: "demo-cement-kiln".to_owned(), at, readings: readings.into_iter().collect() };
+        let scan =
+            Scan { outlet: "demo-cement-kiln".to_owned(), at, readings: readings.into_iter().collect() };
         let record = Record {
             gateway: "gw-demo".to_owned(),
             epoch: self.epoch,
@@ -90,7 +91,10 @@ impl Sender {
         let mut quarantined = Vec::new();
         while !open.is_empty() {
             let notice = tokio::time::timeout(LIMIT, self.notices.recv()).await;
-            let Some(Notice::Message(message)) = notice.unwrap_or_else(|_| panic!("no receipt for {open:?}")) else { continue };
+            let Some(Notice::Message(message)) = notice.unwrap_or_else(|_| panic!("no receipt for {open:?}"))
+            else {
+                continue;
+            };
             let receipt = Receipt::decode(&message.payload, "gw-demo").unwrap();
             assert_eq!(receipt.epoch, self.epoch.to_string());
             quarantined.extend(open.iter().copied().filter(|seq| receipt.quarantined.contains(*seq)));
@@ -188,11 +192,11 @@ async fn a_scan_is_stored_receipted_and_warns_once() {
 
     // The next scan is above as well: the same episode, nobody is told again.
     let told = world.count("SELECT count(*) FROM alert").await;
-    let bytes = sender.record(at + SignedDuration::from_secs(1), &kiln(70.0, 13.5));
+    let bytes = sender.record(at + SignedDuration::from_secs(1), &kiln(62.0, 13.5));
     sender.publish("live", 1, &[bytes]).await;
     sender.receipted(1..2).await;
     assert_eq!(world.count("SELECT count(*) FROM alert").await, told);
-    assert!(world.count("SELECT count(*) FROM episode WHERE state = 'open' AND peak > 100").await >= 1);
+    assert!(world.count("SELECT count(*) FROM episode WHERE state = 'open' AND peak > 90").await >= 1);
     world.centre.stop().await;
 }
 
@@ -267,8 +271,7 @@ async fn past_hours_are_averaged_and_judged_and_page_nobody() {
     let mut sender = Sender::connect(world.broker.port()).await;
     // One past hour, in order of the newest first as a backfill comes; 50 minutes of it are there.
     let hour = Timestamp::from_second((clock::now().as_second() / 3600 - 30) * 3600).unwrap();
-    let scans: Vec<Timestamp> =
-        (0..50 * 12).map(|i| hour + SignedDuration::from_secs(i * 5)).collect();
+    let scans: Vec<Timestamp> = (0..50 * 12).map(|i| hour + SignedDuration::from_secs(i * 5)).collect();
     let mut lines = Vec::new();
     for at in scans.iter().rev() {
         lines.push(sender.record(*at, &kiln(60.0, 13.5)));
@@ -288,16 +291,19 @@ async fn past_hours_are_averaged_and_judged_and_page_nobody() {
     assert_eq!(row.get::<_, Option<f64>>(0), Some(60.0));
     assert_eq!(row.get::<_, Option<f64>>(2), Some(88.0));
     assert_eq!(row.get::<_, i32>(4), 60);
-    assert_eq!((row.get::<_, &str>(5), row.get::<_, &str>(6), row.get::<_, bool>(7)), ("N", "N", true));
+    // 12 of 60 scans make each minute statistically valid, but the transport flag wants three quarters: two questions.
+    assert_eq!((row.get::<_, &str>(5), row.get::<_, &str>(6), row.get::<_, bool>(7)), ("D", "N", true));
     assert!(row.get::<_, f64>(8) > 1.0);
     let sql = "SELECT count(*) FROM verdict WHERE channel = 'a21026' AND period = 'hour' AND \"limit\" = 35 AND verdict = 'exceeded'";
-    wait_until(LIMIT, "the verdict", || async {
+    wait_until(LIMIT, "the verdicts of the two rules of 35 mg/m3", || async {
         let count = world.count(sql).await;
-        if count == 1 { Ok(()) } else { Err(count) }
+        if count == 2 { Ok(()) } else { Err(count) }
     })
     .await;
     wait_until(LIMIT, "the historical episode", || async {
-        let count = world.count("SELECT count(*) FROM episode WHERE kind = 'exceedance' AND state = 'historical'").await;
+        let count = world
+            .count("SELECT count(*) FROM episode WHERE kind = 'exceedance' AND state = 'historical'")
+            .await;
         if count >= 1 { Ok(()) } else { Err(count) }
     })
     .await;

@@ -17,8 +17,16 @@ mod support;
 mod embedded;
 /// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
+/// The gateway between misbehaving analysers and a real broker.
+mod gateway;
 /// The centre, fed with records made by hand.
 mod central;
+/// `cems check-config` as a user runs it.
+mod check_config;
+/// Pollutants, rules and plant in a real PostgreSQL.
+mod plant;
+/// `cems demo` as a newcomer runs it.
+mod demo;
 /// HTTP and `cems explain`.
 mod web;
 /// House rules, as a test.

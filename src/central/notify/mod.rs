@@ -90,7 +90,7 @@ impl Courier {
             let outcome = outcome(&waiting, &answer, at);
             match &outcome {
                 Outcome::Delivered => {
-                    self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64())
+                    self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64());
                 }
                 Outcome::Again(_, reason) | Outcome::Dead(reason) => {
                     self.meters.delivery_failed();
@@ -138,9 +138,9 @@ fn outcome(waiting: &Waiting, answer: &Answer, at: Timestamp) -> Outcome {
         Answer::Later { reason, after } => {
             let doublings = u32::try_from(waiting.attempts.clamp(1, 10) - 1).unwrap_or(0);
             let back_off = Duration::from_secs(1 << doublings)
-                .min(Duration::from_secs(300))
+                .min(Duration::from_mins(5))
                 .mul_f64(0.8 + 0.4 * fastrand::f64());
-            let wait = after.unwrap_or(back_off).min(Duration::from_secs(3600));
+            let wait = after.unwrap_or(back_off).min(Duration::from_hours(1));
             let wait = SignedDuration::try_from(wait).unwrap_or(LEASE);
             Outcome::Again(at + wait, reason.clone())
         }
@@ -173,6 +173,6 @@ mod tests {
         assert!((0.8..=1.2).contains(&wait(1, None)));
         assert!((6.4..=9.6).contains(&wait(4, None)));
         assert!(wait(1000, None) <= 360.0);
-        assert!((119.0..=121.0).contains(&wait(1, Some(Duration::from_secs(120)))));
+        assert!((119.0..=121.0).contains(&wait(1, Some(Duration::from_mins(2)))));
     }
 }

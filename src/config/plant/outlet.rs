@@ -17,7 +17,7 @@ use crate::domain::plant::{
 
 /// Reads one outlet. What is wrong within it is noted; the rest goes on to be checked against the other entries.
 pub(super) fn read(section: &mut Section<'_>, written: &mut Written) {
-    let places = Places::of(section, &["code", "enterprise"]);
+    let places = Places::of(section, &["code", "enterprise", "setting", "channel"]);
     let code = section.required("code", outlet_code());
     if let Some(code) = &code {
         written.declare("outlet", code, places.at("code"));

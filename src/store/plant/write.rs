@@ -28,7 +28,9 @@ pub(super) enum Table {
 /// Changes first: an open row must end before its successor may begin.
 pub(super) async fn write(transaction: &Transaction<'_>, changes: Changes) -> Result<(), Error> {
     for (table, rows) in changes.tables {
-        run(transaction, table.change(), rows.changed).await?;
+        if let Some(sql) = table.change() {
+            run(transaction, sql, rows.changed).await?;
+        }
         run(transaction, table.add(), rows.added).await?;
     }
     Ok(())
@@ -127,8 +129,9 @@ impl Table {
         }
     }
 
-    const fn change(self) -> &'static str {
-        match self {
+    /// `None` where nothing ever changes: a gateway's name, a channel's code and position.
+    const fn change(self) -> Option<&'static str> {
+        Some(match self {
             Table::Pollutant => {
                 "UPDATE pollutant p SET symbol = r.symbol, name_en = r.name_en, name_zh = r.name_zh, \
                  molar_mass = r.molar_mass FROM jsonb_populate_recordset(NULL::pollutant, $1) r WHERE p.code = r.code"
@@ -142,8 +145,6 @@ impl Table {
                 "UPDATE enterprise e SET name = r.name, contact = r.contact \
                  FROM jsonb_populate_recordset(NULL::enterprise, $1) r WHERE e.code = r.code"
             }
-            // A gateway has nothing but its name.
-            Table::Gateway => "SELECT $1::jsonb",
             Table::Outlet => {
                 "UPDATE outlet o SET name = r.name, longitude = r.longitude, latitude = r.latitude, datum = r.datum, \
                  stack_height_m = r.stack_height_m FROM jsonb_populate_recordset(NULL::outlet, $1) r \
@@ -160,8 +161,7 @@ impl Table {
                  JOIN outlet o ON o.code = r.outlet \
                  WHERE a.outlet_id = o.id AND a.name = r.name AND a.valid_from = r.valid_from"
             }
-            // A channel keeps code and position for ever.
-            Table::Channel => "SELECT $1::jsonb",
+            Table::Gateway | Table::Channel => return None,
             Table::ChannelSetting => {
                 "UPDATE channel_setting s SET valid_to = r.valid_to FROM jsonb_to_recordset($1) \
                  AS r(outlet text, code text, valid_from timestamptz, valid_to timestamptz) \
@@ -177,6 +177,6 @@ impl Table {
                 "UPDATE notify_channel n SET kind = r.kind, url = r.url, enabled = r.enabled \
                  FROM jsonb_populate_recordset(NULL::notify_channel, $1) r WHERE n.name = r.name"
             }
-        }
+        })
     }
 }

@@ -27,7 +27,8 @@ impl Webhook {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/alert", listener.local_addr().unwrap());
         let webhook = Webhook { received: Arc::default(), url };
-        let routes = axum::Router::new().route("/alert", axum::routing::post(remember)).with_state(webhook.clone());
+        let routes =
+            axum::Router::new().route("/alert", axum::routing::post(remember)).with_state(webhook.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         webhook
     }
@@ -60,7 +61,10 @@ pub async fn seed(client: &mut Client, more: &[(&str, String)]) {
 
 /// A plant document that sends alerts to a webhook.
 pub fn notify(webhook: &Webhook) -> (&'static str, String) {
-    let text = format!("schema = \"plant/1\"\n[[notify]]\nname = \"test\"\nkind = \"webhook\"\nurl = \"{}\"\n", webhook.url);
+    let text = format!(
+        "schema = \"plant/1\"\n[[notify]]\nname = \"test\"\nkind = \"webhook\"\nurl = \"{}\"\n",
+        webhook.url
+    );
     ("notify.toml", text)
 }
 
@@ -79,7 +83,8 @@ impl Centre {
             "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n{more}"
         );
-        let config = cems::config::central::parse("central.toml", &text).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = cems::config::central::parse("central.toml", &text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         let links = Links { database: database.to_owned(), broker: ("127.0.0.1".to_owned(), broker) };
         let (reporting, shutdown) = (Reporting::default(), Shutdown::new());
         let running = central::start(&config, &links, reporting.clone(), shutdown.clone()).await.unwrap();

@@ -45,6 +45,11 @@ pub async fn own_postgres() -> Own<Postgres> {
     Own { server, _folder: folder }
 }
 
+/// A port that was free a moment ago, for servers that must be told one.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// An empty folder that goes when it is dropped, with what servers keep for it elsewhere.
 pub struct Folder(TempDir);
 

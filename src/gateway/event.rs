@@ -1,0 +1,45 @@
+//! Event records: what happened at the gateway itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::clock;
+use crate::gateway::spool::witness::Witness;
+use crate::mqtt::record::{Body, Event, Hash, event};
+
+/// An event record's body, of this moment.
+pub fn now<const N: usize>(name: &str, detail: [(&str, String); N]) -> Body {
+    let time = clock::now();
+    let detail: BTreeMap<String, String> =
+        detail.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let at = Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time);
+    Body::Event(Event { at, event: name.to_owned(), detail })
+}
+
+/// The spool of before is gone, or damaged and set aside.
+pub fn lost_spool(before: &Witness, aside: Option<(PathBuf, String)>) -> Body {
+    let (file, reason) = match aside {
+        Some((file, reason)) => (file.display().to_string(), reason),
+        None => (String::new(), "the spool's file is gone".to_owned()),
+    };
+    let detail = [
+        ("epoch", before.epoch.clone()),
+        ("next", before.next.to_string()),
+        ("file", file),
+        ("reason", reason),
+    ];
+    now(event::LOST_RANGE, detail)
+}
+
+/// What a start has to tell: a configuration other than that of the run before, and the start itself.
+pub fn start(cfg: Hash, previous: Option<Hash>) -> Vec<Body> {
+    let mut events = Vec::new();
+    if let Some(previous) = previous.filter(|previous| *previous != cfg) {
+        let detail = [("previous", previous.to_string()), ("current", cfg.to_string())];
+        events.push(now(event::CONFIGURATION, detail));
+    }
+    events.push(now(event::START, [("version", env!("CARGO_PKG_VERSION").to_owned())]));
+    events
+}

@@ -1,0 +1,392 @@
+//! Sends records until they are receipted: the shell around [`dispatch`], which decides what goes when. It holds the broker
+//! connection, the clock and the way to the spool; nothing is decided here.
+
+/// What to send, and when.
+pub mod dispatch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::config::gateway::Gateway;
+use crate::gateway::metrics::{LaneLabels, Metrics};
+use crate::gateway::publish::dispatch::{Dispatch, Next};
+use crate::gateway::spool::Entry;
+use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
+use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, connect};
+use crate::mqtt::receipt::{Ranges, Receipt, property};
+use crate::mqtt::record::{Epoch, Hash, MAX_MESSAGE_BYTES, time_text};
+use crate::mqtt::status::{CentralStatus, GatewayStatus};
+use crate::mqtt::topic::{CENTRAL_STATUS, Lane};
+use crate::shutdown::Shutdown;
+use crate::telemetry::Readiness;
+
+/// Bytes of one backfill message at most; small enough that fresh records never wait long behind one.
+const BACKFILL_BYTES: usize = 64 * 1024;
+/// Bytes of one live message at most, with room for topic and properties.
+const LIVE_BYTES: usize = MAX_MESSAGE_BYTES - 4096;
+/// Backfill messages between two looks at what is fresh.
+const BACKFILL_AT_ONCE: usize = 8;
+/// The connection takes a message within this time, or it is as good as gone.
+const HAND_OVER: Duration = Duration::from_secs(1);
+const DELETE_EVERY: Duration = Duration::from_millis(250);
+const STATUS_EVERY: Duration = Duration::from_mins(1);
+/// For the last records and the goodbye at the end.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What the publisher works with.
+pub struct Parts {
+    pub config: Arc<Gateway>,
+    pub keeper: Keeper,
+    pub metrics: Metrics,
+    pub readiness: Readiness,
+}
+
+/// Publishes until `shutdown`, then sends what was made last and says goodbye.
+pub async fn run(parts: Parts, mut spool: mpsc::Receiver<SpoolNotice>, shutdown: Shutdown) {
+    let connection = Shutdown::new();
+    let mut broker = connect(settings(&parts.config), connection.clone());
+    parts.readiness.set("broker", false, "not connected yet");
+    let state = parts.keeper.state();
+    let mut publisher = Publisher::new(parts, state);
+    while !shutdown.is_cancelled() {
+        let pause = publisher.pause();
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            Some(notice) = spool.recv() => publisher.on_spool(notice).await,
+            Some(notice) = broker.recv() => publisher.on_broker(notice),
+            () = tokio::time::sleep(pause) => {}
+        }
+        while let Ok(notice) = spool.try_recv() {
+            publisher.on_spool(notice).await;
+        }
+        publisher.turn().await;
+    }
+    // The last event is on its way through the spool.
+    let last = async {
+        while let Some(notice) = spool.recv().await {
+            let fresh = matches!(notice, SpoolNotice::Fresh(_));
+            publisher.on_spool(notice).await;
+            if fresh {
+                break;
+            }
+        }
+    };
+    let _waited = tokio::time::timeout(FAREWELL, last).await;
+    publisher.leave().await;
+    connection.cancel();
+    let closed = async { while broker.recv().await.is_some() {} };
+    let _late = tokio::time::timeout(Duration::from_secs(2), closed).await;
+}
+
+fn settings(config: &Gateway) -> Settings {
+    let will = serde_json::to_vec(&GatewayStatus::offline(&config.name)).unwrap_or_default();
+    Settings {
+        host: config.mqtt.host.clone(),
+        port: config.mqtt.port,
+        client_id: config.name.clone(),
+        credentials: config.mqtt.password.clone().map(|password| (config.mqtt.user.clone(), password)),
+        inflight: config.mqtt.inflight,
+        will: Some((Lane::Status.of(&config.name), will)),
+        subscriptions: vec![Lane::Receipt.of(&config.name), CENTRAL_STATUS.to_owned()],
+        acknowledge: Acknowledge::OnArrival,
+        keep_alive: Duration::from_secs(10),
+    }
+}
+
+struct Publisher {
+    parts: Parts,
+    state: watch::Receiver<State>,
+    dispatch: Dispatch,
+    outbox: Option<Outbox>,
+    /// Why there is no connection.
+    trouble: Option<String>,
+    epoch: Option<Epoch>,
+    /// Receipted, not yet deleted.
+    receipted: Vec<(u64, u64)>,
+    delete_at: Option<Instant>,
+    status_at: Instant,
+    next: Option<Instant>,
+}
+
+impl Publisher {
+    fn new(parts: Parts, state: watch::Receiver<State>) -> Publisher {
+        let now = clock::monotonic();
+        let dispatch = Dispatch::new(parts.config.publish, now, fastrand::Rng::new());
+        Publisher {
+            parts,
+            state,
+            dispatch,
+            outbox: None,
+            trouble: None,
+            epoch: None,
+            receipted: Vec::new(),
+            delete_at: None,
+            status_at: now,
+            next: Some(now),
+        }
+    }
+
+    /// How long there is nothing to do unless something happens.
+    fn pause(&self) -> Duration {
+        let now = clock::monotonic();
+        let times = [self.next, self.delete_at, Some(self.status_at)];
+        let next = times.into_iter().flatten().min().unwrap_or(now);
+        next.saturating_duration_since(now).min(Duration::from_secs(1))
+    }
+
+    async fn on_spool(&mut self, notice: SpoolNotice) {
+        let now = clock::monotonic();
+        match notice {
+            SpoolNotice::Opened { epoch, held } => {
+                if self.epoch.replace(epoch) != Some(epoch) {
+                    self.receipted.clear();
+                }
+                self.dispatch.opened(now, &held);
+            }
+            SpoolNotice::Past(made) => self.dispatch.past(now, &made),
+            SpoolNotice::Fresh(entries) => {
+                let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+                let range = (first.seq, last.seq);
+                if !self.dispatch.fresh(now, range.0, range.1) {
+                    return;
+                }
+                for message in cut(&entries, LIVE_BYTES) {
+                    if !self.send(Lane::Live, message).await
+                        && let (Some(first), Some(last)) = (message.first(), message.last())
+                    {
+                        self.dispatch.unsent(clock::monotonic(), first.seq, last.seq);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_broker(&mut self, notice: Notice) {
+        let now = clock::monotonic();
+        match notice {
+            Notice::Connected(outbox) => {
+                tracing::info!(host = self.parts.config.mqtt.host, "connected to the broker");
+                self.parts.readiness.set("broker", true, "ok");
+                self.outbox = Some(outbox);
+                self.trouble = None;
+                self.dispatch.connected(now);
+                self.status_at = now;
+            }
+            Notice::Lost(reason) => {
+                self.outbox = None;
+                // Said once, not at every attempt.
+                if self.trouble.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "no broker connection; records stay in the spool");
+                }
+                self.parts.readiness.set("broker", false, &reason);
+                self.trouble = Some(reason);
+                self.dispatch.disconnected(now);
+            }
+            Notice::Message(message) => self.on_message(&message, now),
+        }
+    }
+
+    fn on_message(&mut self, message: &Message, now: Instant) {
+        if message.topic == CENTRAL_STATUS.as_bytes() {
+            match serde_json::from_slice::<CentralStatus>(&message.payload) {
+                Ok(status) if status.online => self.dispatch.centre_started(now, &status.start),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the centre's status cannot be read"),
+            }
+            return;
+        }
+        let receipt = match Receipt::decode(&message.payload, &self.parts.config.name) {
+            Ok(receipt) => receipt,
+            Err(reason) => {
+                tracing::warn!(reason, "a receipt cannot be read");
+                return;
+            }
+        };
+        if self.epoch.is_none_or(|epoch| epoch.to_string() != receipt.epoch) {
+            tracing::debug!(epoch = receipt.epoch, "a receipt for another epoch is ignored");
+            return;
+        }
+        self.parts.metrics.receipts.inc();
+        let held = Ranges::from_pairs(receipt.ranges.iter().chain(receipt.quarantined.iter()));
+        self.dispatch.receipt(now, &held);
+        self.receipted.extend(held.iter());
+        self.delete_at.get_or_insert(now + DELETE_EVERY);
+    }
+
+    /// Whatever is due: deletion, status, backfill.
+    async fn turn(&mut self) {
+        let now = clock::monotonic();
+        if self.delete_at.is_some_and(|at| at <= now) {
+            let ranges = Ranges::from_pairs(self.receipted.iter().copied());
+            if self.parts.keeper.delete(ranges) {
+                self.receipted.clear();
+                self.delete_at = None;
+            } else {
+                self.delete_at = Some(now + DELETE_EVERY);
+            }
+        }
+        self.note_figures();
+        if self.status_at <= now {
+            self.status_at = now + STATUS_EVERY;
+            self.say(&self.status()).await;
+        }
+        self.backfill().await;
+    }
+
+    async fn backfill(&mut self) {
+        for _ in 0..BACKFILL_AT_ONCE {
+            let (within, most) = match self.dispatch.next(clock::monotonic()) {
+                Next::Wait(until) => {
+                    self.next = until;
+                    return;
+                }
+                Next::Backfill { within, most } => (within, most),
+            };
+            let Some(entries) = self.parts.keeper.newest(within, most, BACKFILL_BYTES).await else {
+                self.next = Some(clock::monotonic() + Duration::from_millis(50));
+                return;
+            };
+            let run = entries.first().zip(entries.last()).map(|(first, last)| (first.seq, last.seq));
+            if !entries.is_empty() && !self.send(Lane::Backfill, &entries).await {
+                self.next = Some(clock::monotonic() + Duration::from_millis(50));
+                return;
+            }
+            self.dispatch.sent(clock::monotonic(), within, run);
+        }
+        self.next = Some(clock::monotonic());
+    }
+
+    /// Hands one message with these records to the connection; `false` when it does not take it.
+    async fn send(&self, lane: Lane, entries: &[Entry]) -> bool {
+        let (Some(outbox), Some(epoch)) = (&self.outbox, self.epoch) else { return false };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return true };
+        let properties = vec![
+            (property::EPOCH.to_owned(), epoch.to_string()),
+            (property::FIRST.to_owned(), first.seq.to_string()),
+            (property::LAST.to_owned(), last.seq.to_string()),
+        ];
+        let topic = lane.of(&self.parts.config.name);
+        let sending = outbox.publish(&topic, Delivery::AtLeastOnce, lines(entries), properties);
+        let sent = matches!(tokio::time::timeout(HAND_OVER, sending).await, Ok(Ok(())));
+        if sent {
+            let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+            let labels = LaneLabels { lane: lane.name().to_owned() };
+            self.parts.metrics.published.get_or_create(&labels).inc_by(count);
+        }
+        sent
+    }
+
+    fn note_figures(&mut self) {
+        let state = self.state.borrow_and_update();
+        let metrics = &self.parts.metrics;
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.spool_records.set(gauge(state.records));
+        metrics.spool_bytes.set(gauge(state.bytes));
+        let age = state.oldest.map_or(0, |oldest| clock::now().duration_since(oldest).as_secs());
+        metrics.oldest_age.set(age);
+    }
+
+    fn status(&self) -> GatewayStatus {
+        let state = self.state.borrow();
+        GatewayStatus {
+            online: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cfg: Hash(self.parts.config.hash).to_string(),
+            spool_records: state.records,
+            spool_hours_left: hours_left(&self.parts.config, &state),
+            oldest_unreceipted: state.oldest.map(time_text),
+            at: Some(time_text(clock::now())),
+            ..GatewayStatus::offline(&self.parts.config.name)
+        }
+    }
+
+    async fn say(&self, status: &GatewayStatus) {
+        let Some(outbox) = &self.outbox else { return };
+        let Ok(payload) = serde_json::to_vec(status) else { return };
+        let topic = Lane::Status.of(&self.parts.config.name);
+        let saying = outbox.publish(&topic, Delivery::AtLeastOnceRetained, payload, Vec::new());
+        // A status that does not get through is said again after the next connect.
+        let _gone = tokio::time::timeout(HAND_OVER, saying).await;
+    }
+
+    /// Says goodbye; the broker then does not publish the last will.
+    async fn leave(&mut self) {
+        if !self.receipted.is_empty() {
+            // What is not deleted now is sent again after the next start, which does no harm.
+            let _later = self.parts.keeper.delete(Ranges::from_pairs(self.receipted.iter().copied()));
+        }
+        self.say(&GatewayStatus { online: false, ..self.status() }).await;
+    }
+}
+
+/// One record a line.
+fn lines(entries: &[Entry]) -> Bytes {
+    let mut payload = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 1).sum());
+    for (index, entry) in entries.iter().enumerate() {
+        if index > 0 {
+            payload.push(b'\n');
+        }
+        payload.extend_from_slice(&entry.bytes);
+    }
+    payload.into()
+}
+
+/// Messages of at most so many bytes; each of one unbroken run, as they all are of one commit.
+fn cut(entries: &[Entry], most_bytes: usize) -> Vec<&[Entry]> {
+    let mut messages = Vec::new();
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|entry| {
+            bytes += entry.bytes.len() + 1;
+            bytes <= most_bytes
+        });
+        let (message, later) = rest.split_at(fitting.count().max(1));
+        messages.push(message);
+        rest = later;
+    }
+    messages
+}
+
+/// Until the spool is full when nothing is receipted and all outlets go on as they are configured.
+fn hours_left(config: &Gateway, state: &State) -> Option<f64> {
+    let per_hour: f64 = config.outlets.iter().map(|outlet| 3600.0 / outlet.period.as_secs_f64()).sum();
+    let one = state.bytes.checked_div(state.records).unwrap_or(600).max(1);
+    let room = config.spool.capacity_bytes.saturating_sub(state.bytes) / one;
+    let room = f64::from(u32::try_from(room).unwrap_or(u32::MAX));
+    (per_hour > 0.0).then(|| (room * 10.0 / per_hour).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(sizes: &[usize]) -> Vec<Entry> {
+        let entry = |(seq, size): (u64, &usize)| Entry { seq, bytes: vec![b'x'; *size].into() };
+        (0..).zip(sizes).map(entry).collect()
+    }
+
+    #[test]
+    fn messages_are_cut_to_size_and_hold_everything_once() {
+        let entries = entries(&[10, 10, 10, 50, 5]);
+        let cuts: Vec<Vec<u64>> =
+            cut(&entries, 22).iter().map(|message| message.iter().map(|entry| entry.seq).collect()).collect();
+        assert_eq!(cuts, [vec![0, 1], vec![2], vec![3], vec![4]]);
+        assert_eq!(lines(&entries[..2]).as_ref(), b"xxxxxxxxxx\nxxxxxxxxxx");
+    }
+
+    #[test]
+    fn the_time_until_the_spool_is_full_follows_its_content() {
+        let text = include_str!("../../config/gateway-example.toml");
+        let config = crate::config::gateway::parse("example", text).unwrap();
+        let state = State { records: 100, bytes: 40_000, ..State::default() };
+        let hours = hours_left(&config, &state).unwrap();
+        let expected = (1024.0 * 1024.0 * 1024.0 - 40_000.0) / 400.0 / 1800.0;
+        assert!((hours - expected).abs() < 0.2, "{hours} {expected}");
+    }
+}

@@ -1,0 +1,385 @@
+//! The spool: records on disk until the centre has receipted them. One redb file, `spool.redb`, format 1:
+//!
+//! - table `records`: sequence number -> the first 8 bytes of the record's SHA-256, then the record's bytes;
+//! - table `meta`: `format`, `gateway`, `epoch`, `next` (sequence number), `head` (hash of the newest record ever made),
+//!   `cfg` (configuration hash of the last run).
+//!
+//! Promises, each with a test: what `commit` returned is on disk and survives a kill; sequence numbers and the hash chain
+//! go on where they stopped; a damaged file is noticed when it is opened or read, never trusted, never a panic; one
+//! file is one epoch, and an epoch's name is never used again; nothing is deleted but by `commit`'s `delete`.
+//!
+//! Everything here blocks; `keeper` runs it on a thread of its own. Nothing here reads the clock.
+
+/// How records stand in the file.
+mod format;
+/// The thread that owns the spool, and what it does when the disk fails.
+pub mod keeper;
+/// A small second file that remembers how far the chain had come.
+pub mod witness;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+
+use crate::gateway::spool::format::{begin, entry, guarded, length, size, write_place};
+use crate::mqtt::receipt::Ranges;
+use crate::mqtt::record::{Body, Epoch, Hash, Record};
+
+const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const FORMAT: &[u8] = b"1";
+
+/// Where a spool is, whose it is, how much it may hold.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub folder: PathBuf,
+    pub gateway: String,
+    /// Configuration that new records are made under.
+    pub cfg: Hash,
+    pub cache_bytes: usize,
+    pub capacity_bytes: u64,
+}
+
+impl Settings {
+    /// The spool's file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("spool.redb")
+    }
+}
+
+/// Why the spool did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    #[error("{} is in use by another gateway process; stop that one, or give this one a data_dir of its own", .0.display())]
+    InUse(PathBuf),
+    #[error("{} belongs to gateway {found:?}, not {expected:?}; give each gateway a data_dir of its own", .file.display())]
+    OtherGateway { file: PathBuf, found: String, expected: String },
+    #[error("the spool's file is damaged: {0}")]
+    Damaged(String),
+    #[error(
+        "the spool holds {held} bytes of records, capacity {capacity}; connect the centre, or raise spool.capacity_mb"
+    )]
+    Full { held: u64, capacity: u64 },
+    #[error(
+        "the disk under the spool failed: {0}; free space on it or replace it, the gateway goes on by itself"
+    )]
+    Disk(String),
+}
+
+impl From<redb::Error> for SpoolError {
+    fn from(error: redb::Error) -> SpoolError {
+        use std::io::ErrorKind;
+        if let redb::Error::Io(io) = &error {
+            let unreadable = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+            let kind = if unreadable { SpoolError::Damaged } else { SpoolError::Disk };
+            return kind(error.to_string());
+        }
+        if matches!(error, redb::Error::PreviousIo | redb::Error::DatabaseClosed) {
+            return SpoolError::Disk(error.to_string());
+        }
+        SpoolError::Damaged(error.to_string())
+    }
+}
+
+/// One record as it is kept and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub seq: u64,
+    /// The record's line, without line end.
+    pub bytes: Bytes,
+}
+
+/// An open spool.
+#[derive(Debug)]
+pub struct Spool {
+    database: Database,
+    settings: Settings,
+    epoch: Epoch,
+    next: u64,
+    head: Hash,
+    records: u64,
+    bytes: u64,
+    previous_cfg: Option<Hash>,
+    made: bool,
+}
+
+impl Spool {
+    /// Opens the spool, or makes a new one whose chain goes on from `head`. Every page and record is checked.
+    ///
+    /// # Errors
+    /// See [`SpoolError`]; a `Damaged` file is left where it is.
+    pub fn open(settings: &Settings, head: Hash) -> Result<Spool, SpoolError> {
+        std::fs::create_dir_all(&settings.folder)
+            .map_err(|error| SpoolError::Disk(format!("{}: {error}", settings.folder.display())))?;
+        guarded(|| {
+            let mut builder = Database::builder();
+            builder.set_cache_size(settings.cache_bytes).set_check_integrity_on_open(true);
+            let database = builder.create(settings.file()).map_err(|error| {
+                if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+                    return SpoolError::InUse(settings.file());
+                }
+                redb::Error::from(error).into()
+            })?;
+            Spool::start(database, settings, head)
+        })
+    }
+
+    fn start(database: Database, settings: &Settings, head: Hash) -> Result<Spool, SpoolError> {
+        let mut spool = Spool {
+            database,
+            settings: settings.clone(),
+            epoch: Epoch::new(),
+            next: 0,
+            head,
+            records: 0,
+            bytes: 0,
+            previous_cfg: None,
+            made: true,
+        };
+        let write = begin(&spool.database)?;
+        {
+            let mut meta = write.open_table(META).map_err(redb::Error::from)?;
+            let records = write.open_table(RECORDS).map_err(redb::Error::from)?;
+            if meta.is_empty().map_err(redb::Error::from)? {
+                let put = |meta: &mut redb::Table<'_, &str, &[u8]>, key: &str, value: &[u8]| {
+                    meta.insert(key, value).map(drop).map_err(redb::Error::from)
+                };
+                put(&mut meta, "format", FORMAT)?;
+                put(&mut meta, "gateway", settings.gateway.as_bytes())?;
+                put(&mut meta, "epoch", spool.epoch.to_string().as_bytes())?;
+                write_place(&mut meta, 0, head, settings.cfg)?;
+            } else {
+                spool.read_meta(&meta)?;
+                spool.check_records(&records)?;
+                spool.made = false;
+            }
+        }
+        write.commit().map_err(redb::Error::from)?;
+        Ok(spool)
+    }
+
+    fn read_meta(&mut self, meta: &redb::Table<'_, &str, &[u8]>) -> Result<(), SpoolError> {
+        let text = |key: &str| -> Result<String, SpoolError> {
+            let value = meta.get(key).map_err(redb::Error::from)?;
+            let bytes = value.map(|value| value.value().to_vec());
+            bytes
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| SpoolError::Damaged(format!("no readable `{key}` in it")))
+        };
+        let unreadable = |key: &str| SpoolError::Damaged(format!("no readable `{key}` in it"));
+        if text("format")?.as_bytes() != FORMAT {
+            return Err(SpoolError::Damaged(format!("format {:?} is not known here", text("format")?)));
+        }
+        let found = text("gateway")?;
+        if found != self.settings.gateway {
+            let expected = self.settings.gateway.clone();
+            return Err(SpoolError::OtherGateway { file: self.settings.file(), found, expected });
+        }
+        self.epoch = Epoch::from_hex(&text("epoch")?).ok_or_else(|| unreadable("epoch"))?;
+        self.next = text("next")?.parse().map_err(|_not_a_number| unreadable("next"))?;
+        self.head = Hash::from_hex(&text("head")?).ok_or_else(|| unreadable("head"))?;
+        self.previous_cfg = Some(Hash::from_hex(&text("cfg")?).ok_or_else(|| unreadable("cfg"))?);
+        Ok(())
+    }
+
+    fn check_records(&mut self, records: &redb::Table<'_, u64, &[u8]>) -> Result<(), SpoolError> {
+        for item in records.iter().map_err(redb::Error::from)? {
+            let (seq, value) = item.map_err(redb::Error::from)?;
+            let entry = entry(seq.value(), value.value())?;
+            if entry.seq >= self.next {
+                return Err(SpoolError::Damaged(format!("record {} is beyond the end", entry.seq)));
+            }
+            self.records += 1;
+            self.bytes += size(&entry);
+        }
+        Ok(())
+    }
+
+    /// Appends records for `bodies`, in this order, and deletes what `delete` names, in one commit that is on disk when
+    /// this returns. Gives the records made.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; then nothing has changed, except that after `Disk` it may have: open again and compare
+    /// [`Spool::head`] with [`Spool::head_after`].
+    pub fn commit(&mut self, bodies: &[Body], delete: &Ranges) -> Result<Vec<Entry>, SpoolError> {
+        let (entries, head) = self.encode(bodies);
+        let added: u64 = entries.iter().map(size).sum();
+        let (mut gone, mut freed) = (0_u64, 0_u64);
+        guarded(|| {
+            let write = begin(&self.database)?;
+            {
+                let mut records = write.open_table(RECORDS).map_err(redb::Error::from)?;
+                for (first, last) in delete.iter() {
+                    let forget = |_seq: u64, value: &[u8]| {
+                        gone += 1;
+                        freed += length(value.len());
+                        false
+                    };
+                    records.retain_in(first..=last, forget).map_err(redb::Error::from)?;
+                }
+                let kept = self.bytes.saturating_sub(freed);
+                let capacity = self.settings.capacity_bytes;
+                if added > 0 && kept + added > capacity {
+                    return Err(SpoolError::Full { held: kept, capacity });
+                }
+                for entry in &entries {
+                    let framed = format::value(&entry.bytes);
+                    records.insert(entry.seq, framed.as_slice()).map_err(redb::Error::from)?;
+                }
+                let mut meta = write.open_table(META).map_err(redb::Error::from)?;
+                write_place(&mut meta, self.next + length(entries.len()), head, self.settings.cfg)?;
+            }
+            write.commit().map_err(redb::Error::from)?;
+            Ok(())
+        })?;
+        self.next += length(entries.len());
+        self.head = head;
+        self.records = (self.records + length(entries.len())).saturating_sub(gone);
+        self.bytes = (self.bytes + added).saturating_sub(freed);
+        Ok(entries)
+    }
+
+    /// The head that a commit of these bodies would give.
+    pub fn head_after(&self, bodies: &[Body]) -> Hash {
+        self.encode(bodies).1
+    }
+
+    fn encode(&self, bodies: &[Body]) -> (Vec<Entry>, Hash) {
+        let (mut seq, mut head) = (self.next, self.head);
+        let mut entries = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            let record = Record {
+                gateway: self.settings.gateway.clone(),
+                epoch: self.epoch,
+                seq,
+                prev: head,
+                cfg: self.settings.cfg,
+                body: body.clone(),
+            };
+            let bytes = record.encode();
+            head = Hash::of(&bytes);
+            entries.push(Entry { seq, bytes: bytes.into() });
+            seq += 1;
+        }
+        (entries, head)
+    }
+
+    /// The newest unbroken run of records within `first..=last`, oldest first: at most `most` records and, unless a single
+    /// one is larger, `most_bytes`.
+    ///
+    /// # Errors
+    /// `Damaged` or `Disk`.
+    pub fn newest(
+        &self,
+        within: (u64, u64),
+        most: usize,
+        most_bytes: usize,
+    ) -> Result<Vec<Entry>, SpoolError> {
+        guarded(|| {
+            let read = self.database.begin_read().map_err(redb::Error::from)?;
+            let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
+            let mut run: Vec<Entry> = Vec::new();
+            let mut size = 0;
+            for item in records.range(within.0..=within.1).map_err(redb::Error::from)?.rev() {
+                let (seq, value) = item.map_err(redb::Error::from)?;
+                let entry = entry(seq.value(), value.value())?;
+                size += entry.bytes.len() + 1;
+                let broken = run.last().is_some_and(|next| next.seq != entry.seq + 1);
+                if broken || run.len() >= most || (size > most_bytes && !run.is_empty()) {
+                    break;
+                }
+                run.push(entry);
+            }
+            run.reverse();
+            Ok(run)
+        })
+    }
+
+    /// The sequence numbers of all records.
+    ///
+    /// # Errors
+    /// `Damaged` or `Disk`.
+    pub fn ranges(&self) -> Result<Ranges, SpoolError> {
+        guarded(|| {
+            let read = self.database.begin_read().map_err(redb::Error::from)?;
+            let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
+            let mut pairs: Vec<(u64, u64)> = Vec::new();
+            for item in records.iter().map_err(redb::Error::from)? {
+                let seq = item.map_err(redb::Error::from)?.0.value();
+                match pairs.last_mut() {
+                    Some((_, last)) if *last + 1 == seq => *last = seq,
+                    Some(_) | None => pairs.push((seq, seq)),
+                }
+            }
+            Ok(Ranges::from_pairs(pairs))
+        })
+    }
+
+    /// The time that the oldest record is about.
+    ///
+    /// # Errors
+    /// `Damaged` or `Disk`.
+    pub fn oldest(&self) -> Result<Option<Timestamp>, SpoolError> {
+        guarded(|| {
+            let read = self.database.begin_read().map_err(redb::Error::from)?;
+            let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
+            let Some((seq, value)) = records.first().map_err(redb::Error::from)? else { return Ok(None) };
+            let entry = entry(seq.value(), value.value())?;
+            let record =
+                Record::decode(&entry.bytes).map_err(|defect| SpoolError::Damaged(defect.to_string()))?;
+            Ok(Some(record.at()))
+        })
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Sequence number of the next record.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Hash of the newest record ever made in this epoch.
+    pub fn head(&self) -> Hash {
+        self.head
+    }
+
+    /// Records held.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes of the records held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The configuration of the run before, when there was one.
+    pub fn previous_cfg(&self) -> Option<Hash> {
+        self.previous_cfg
+    }
+
+    /// Whether opening it made it.
+    pub fn is_new(&self) -> bool {
+        self.made
+    }
+}
+
+/// Moves a damaged spool out of the way, whole; gives its new name.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn set_aside(file: &Path, now: Timestamp) -> Result<PathBuf, SpoolError> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".damaged-{}", now.as_millisecond()));
+    let aside = file.with_file_name(name);
+    std::fs::rename(file, &aside)
+        .map_err(|error| SpoolError::Disk(format!("{} cannot be set aside: {error}", file.display())))?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests;

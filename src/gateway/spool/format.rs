@@ -1,0 +1,57 @@
+//! How records and the place in the chain stand in the file, and how its failures are caught.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use redb::{Database, Durability};
+
+use crate::gateway::spool::{Entry, SpoolError};
+use crate::mqtt::record::Hash;
+
+const CHECK_BYTES: usize = 8;
+
+/// What stands in the file for a record.
+pub fn value(bytes: &[u8]) -> Vec<u8> {
+    let mut value = Hash::of(bytes).0.get(..CHECK_BYTES).unwrap_or_default().to_vec();
+    value.extend_from_slice(bytes);
+    value
+}
+
+pub fn begin(database: &Database) -> Result<redb::WriteTransaction, SpoolError> {
+    let mut write = database.begin_write().map_err(redb::Error::from)?;
+    write.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+    Ok(write)
+}
+
+pub fn write_place(
+    meta: &mut redb::Table<'_, &str, &[u8]>,
+    next: u64,
+    head: Hash,
+    cfg: Hash,
+) -> Result<(), redb::Error> {
+    meta.insert("next", next.to_string().as_bytes())?;
+    meta.insert("head", head.to_string().as_bytes())?;
+    meta.insert("cfg", cfg.to_string().as_bytes())?;
+    Ok(())
+}
+
+pub fn entry(seq: u64, value: &[u8]) -> Result<Entry, SpoolError> {
+    let damaged = || SpoolError::Damaged(format!("record {seq} does not match its check bytes"));
+    let (check, bytes) = value.split_at_checked(CHECK_BYTES).ok_or_else(damaged)?;
+    let matches = Hash::of(bytes).0.starts_with(check);
+    matches.then(|| Entry { seq, bytes: Bytes::copy_from_slice(bytes) }).ok_or_else(damaged)
+}
+
+pub fn size(entry: &Entry) -> u64 {
+    length(entry.bytes.len() + CHECK_BYTES)
+}
+
+pub fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// A damaged file may make redb panic; that is damage, not the end of the gateway.
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, SpoolError>) -> Result<T, SpoolError> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_panic| Err(SpoolError::Damaged("its contents contradict each other".to_owned())))
+}

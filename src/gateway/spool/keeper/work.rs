@@ -1,0 +1,386 @@
+//! The thread's work: one round a handful of commands.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::gateway::event;
+use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
+use crate::gateway::spool::witness::Witness;
+use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
+use crate::mqtt::receipt::Ranges;
+use crate::mqtt::record::{Body, Hash, event as name};
+use crate::telemetry::Readiness;
+
+/// Records held in memory at most while the disk fails.
+const HELD_MAX: usize = 10_000;
+/// Records of one commit at most.
+const COMMIT_MAX: usize = 1000;
+const RETRY: Duration = Duration::from_secs(1);
+const WITNESS_EVERY: Duration = Duration::from_mins(1);
+
+/// Whom the work reports to.
+pub struct Report {
+    pub readiness: Readiness,
+    pub notices: mpsc::Sender<Notice>,
+    pub state: watch::Sender<State>,
+    /// Records that did not fit into the queue.
+    pub turned_away: Arc<AtomicU64>,
+}
+
+/// The spool, and what is not in it yet.
+pub struct Work {
+    settings: Settings,
+    report: Report,
+    spool: Option<Spool>,
+    /// Not yet on disk, oldest first.
+    held: VecDeque<Body>,
+    lost: Option<Lost>,
+    trouble: Option<Trouble>,
+    retry_at: Instant,
+    /// A commit failed half-way: the head it would have given, and how many of `held` it was about.
+    doubtful: Option<(Hash, usize)>,
+    /// The publisher has to be told the whole content.
+    resync: bool,
+    started: bool,
+    witness_at: Instant,
+}
+
+/// Records that could not be kept.
+struct Lost {
+    records: u64,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+struct Trouble {
+    since: Timestamp,
+    reason: String,
+}
+
+/// What waits in the queue, by kind.
+#[derive(Default)]
+struct Batch {
+    delete: Vec<(u64, u64)>,
+    past: Vec<KeepPast>,
+    reads: Vec<Newest>,
+    fresh: usize,
+    close: bool,
+}
+
+impl Work {
+    /// Opens the spool. A damaged one is replaced; a failing disk is waited for.
+    pub fn new(settings: Settings, report: Report) -> Result<Work, SpoolError> {
+        let mut work = Work {
+            settings,
+            report,
+            spool: None,
+            held: VecDeque::new(),
+            lost: None,
+            trouble: None,
+            retry_at: clock::monotonic(),
+            doubtful: None,
+            resync: true,
+            started: false,
+            witness_at: clock::monotonic(),
+        };
+        match work.open() {
+            Ok(()) => {}
+            Err(refused @ (SpoolError::InUse(_) | SpoolError::OtherGateway { .. })) => return Err(refused),
+            Err(other) => work.fail(&other),
+        }
+        work.tell();
+        Ok(work)
+    }
+
+    /// Until it is told to close, or nobody can tell it anything any more.
+    pub fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let mut batch = Batch::default();
+            match commands.recv_timeout(RETRY) {
+                Ok(command) => self.sort(command, &mut batch),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => batch.close = true,
+            }
+            while batch.fresh < COMMIT_MAX && batch.past.len() < 4 && !batch.close {
+                let Ok(command) = commands.try_recv() else { break };
+                self.sort(command, &mut batch);
+            }
+            let close = batch.close;
+            self.turn(batch);
+            if close {
+                self.remember();
+                return;
+            }
+        }
+    }
+
+    fn sort(&mut self, command: Command, batch: &mut Batch) {
+        match command {
+            Command::Keep(bodies) => {
+                batch.fresh += bodies.len();
+                self.hold(bodies);
+            }
+            Command::KeepPast(wish) => batch.past.push(wish),
+            Command::Delete(ranges) => batch.delete.extend(ranges.iter()),
+            Command::Newest(wish) => batch.reads.push(wish),
+            Command::Close => batch.close = true,
+        }
+    }
+
+    fn hold(&mut self, bodies: Vec<Body>) {
+        for body in bodies {
+            if self.held.len() < HELD_MAX {
+                self.held.push_back(body);
+            } else {
+                self.lose(1, time_of(&body));
+            }
+        }
+    }
+
+    fn lose(&mut self, records: u64, at: Timestamp) {
+        let lost = self.lost.get_or_insert(Lost { records: 0, from: at, until: at });
+        lost.records += records;
+        lost.from = lost.from.min(at);
+        lost.until = lost.until.max(at);
+    }
+
+    /// One round: open if need be, commit, answer reads, tell.
+    fn turn(&mut self, batch: Batch) {
+        let turned_away = self.report.turned_away.swap(0, Ordering::Relaxed);
+        if turned_away > 0 {
+            self.lose(turned_away, clock::now());
+        }
+        if self.spool.is_none()
+            && clock::monotonic() >= self.retry_at
+            && let Err(error) = self.open()
+        {
+            self.fail(&error);
+        }
+        self.commit_held(&Ranges::from_pairs(batch.delete));
+        for KeepPast { bodies, reply } in batch.past {
+            // Nobody waits for the answer of a caller that went away.
+            let _gone = reply.send(self.keep_past(&bodies));
+        }
+        for Newest { within, most, most_bytes, reply } in batch.reads {
+            let _gone = reply.send(self.newest(within, most, most_bytes));
+        }
+        self.resynchronise();
+        if clock::monotonic() >= self.witness_at {
+            self.remember();
+        }
+        self.tell();
+    }
+
+    /// Opens the spool; replaces a damaged or lost one.
+    fn open(&mut self) -> Result<(), SpoolError> {
+        let before = Witness::read(&self.settings.folder);
+        let head = before.as_ref().map_or(Hash::ZERO, Witness::head);
+        let (spool, aside) = match Spool::open(&self.settings, head) {
+            Err(SpoolError::Damaged(reason)) => {
+                let aside = set_aside(&self.settings.file(), clock::now())?;
+                tracing::error!(reason, file = %aside.display(), "the spool was damaged and is set aside");
+                (Spool::open(&self.settings, head)?, Some((aside, reason)))
+            }
+            other => (other?, None),
+        };
+        if let Some((hash, count)) = self.doubtful.take()
+            && hash == spool.head()
+        {
+            self.held.drain(..count.min(self.held.len()));
+        }
+        let mut first = Vec::new();
+        if spool.is_new()
+            && let Some(before) = before
+        {
+            first.push(event::lost_spool(&before, aside));
+        }
+        if !self.started {
+            first.extend(event::start(self.settings.cfg, spool.previous_cfg()));
+            self.started = true;
+        }
+        for body in first.into_iter().rev() {
+            self.held.push_front(body);
+        }
+        self.spool = Some(spool);
+        self.resync = true;
+        self.remember();
+        Ok(())
+    }
+
+    /// Commits what is held and deletes what is receipted. When not all fits, as much as does.
+    fn commit_held(&mut self, delete: &Ranges) {
+        let mut delete = delete.clone();
+        let mut most = COMMIT_MAX;
+        loop {
+            self.tell_of_lost();
+            let count = self.held.len().min(most);
+            let Some(spool) = self.spool.as_mut() else { return };
+            if count == 0 && delete.is_empty() {
+                return;
+            }
+            let bodies: Vec<Body> = self.held.range(..count).cloned().collect();
+            match spool.commit(&bodies, &delete) {
+                Ok(entries) => {
+                    self.held.drain(..count);
+                    delete = Ranges::default();
+                    if count > 0 {
+                        self.tell_publisher(entries);
+                        self.recover();
+                    }
+                }
+                Err(error @ SpoolError::Full { .. }) => {
+                    self.fail(&error);
+                    if count == 0 || (count == 1 && delete.is_empty()) {
+                        return;
+                    }
+                    // One record is left out of the next try, or half of them; at last only the deletion is done.
+                    most = count / 2;
+                }
+                Err(error) => {
+                    self.doubtful = Some((spool.head_after(&bodies), count));
+                    self.fail(&error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// When nothing is held any more, trouble has passed; a record tells of it.
+    fn recover(&mut self) {
+        if let Some(trouble) = self.trouble.take_if(|_| self.held.is_empty()) {
+            tracing::info!(since = %trouble.since, "the spool works again");
+            let detail = [
+                ("since", trouble.since.to_string()),
+                ("until", clock::now().to_string()),
+                ("reason", trouble.reason),
+            ];
+            self.held.push_back(event::now(name::SPOOL_ALARM, detail));
+        }
+    }
+
+    /// Tells of lost records as soon as there is a spool to tell it in.
+    fn tell_of_lost(&mut self) {
+        if self.trouble.is_none()
+            && self.spool.is_some()
+            && let Some(lost) = self.lost.take()
+        {
+            tracing::error!(records = lost.records, "records were lost while the spool did not take any");
+            let detail = [
+                ("records", lost.records.to_string()),
+                ("from", lost.from.to_string()),
+                ("until", lost.until.to_string()),
+                ("reason", "the spool took no records for longer than memory could hold them".to_owned()),
+            ];
+            self.held.push_back(event::now(name::LOST_RANGE, detail));
+        }
+    }
+
+    fn keep_past(&mut self, bodies: &[Body]) -> Result<(), NotKept> {
+        if self.trouble.is_some() {
+            return Err(NotKept::Later);
+        }
+        let Some(spool) = self.spool.as_mut() else { return Err(NotKept::Later) };
+        // The past never takes the room of what is measured now.
+        if spool.bytes() > self.settings.capacity_bytes / 2 {
+            return Err(NotKept::Later);
+        }
+        match spool.commit(bodies, &Ranges::default()) {
+            Ok(entries) => {
+                self.send(Notice::Past(Ranges::of(entries.iter().map(|entry| entry.seq))));
+                Ok(())
+            }
+            // Not the gateway's trouble: it is the past that does not fit.
+            Err(SpoolError::Full { .. }) => Err(NotKept::Later),
+            Err(error) => {
+                self.fail(&error);
+                Err(NotKept::Later)
+            }
+        }
+    }
+
+    fn newest(&mut self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
+        let found = self.spool.as_ref()?.newest(within, most, most_bytes);
+        found.inspect_err(|error| self.fail(error)).ok()
+    }
+
+    /// What waited for the disk to recover is no longer fresh.
+    fn tell_publisher(&mut self, entries: Vec<Entry>) {
+        let notice = match self.trouble {
+            Some(_) => Notice::Past(Ranges::of(entries.iter().map(|entry| entry.seq))),
+            None => Notice::Fresh(entries),
+        };
+        self.send(notice);
+    }
+
+    fn send(&mut self, notice: Notice) {
+        if self.report.notices.try_send(notice).is_err() {
+            self.resync = true;
+        }
+    }
+
+    fn resynchronise(&mut self) {
+        let Some(spool) = self.spool.as_ref().filter(|_| self.resync) else { return };
+        match spool.ranges() {
+            Ok(held) => {
+                let opened = Notice::Opened { epoch: spool.epoch(), held };
+                self.resync = self.report.notices.try_send(opened).is_err();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Notes trouble. After all but a full spool, the file is closed and opened again later.
+    fn fail(&mut self, error: &SpoolError) {
+        if self.trouble.is_none() {
+            tracing::error!(%error, "the spool takes no records; they are held in memory");
+            self.trouble = Some(Trouble { since: clock::now(), reason: error.to_string() });
+        }
+        if !matches!(error, SpoolError::Full { .. }) {
+            self.remember();
+            self.spool = None;
+            self.retry_at = clock::monotonic() + RETRY;
+        }
+    }
+
+    /// Writes the witness.
+    fn remember(&mut self) {
+        let Some(spool) = &self.spool else { return };
+        self.witness_at = clock::monotonic() + WITNESS_EVERY;
+        if let Err(error) = Witness::of(spool).write(&self.settings.folder) {
+            tracing::warn!(%error, "the spool's witness cannot be written");
+        }
+    }
+
+    fn tell(&mut self) {
+        let alarm = self.trouble.as_ref().map(|trouble| trouble.reason.clone());
+        match &alarm {
+            Some(reason) => self.report.readiness.set("spool", false, reason),
+            None => self.report.readiness.set("spool", true, "ok"),
+        }
+        let mut state = State { alarm, ..State::default() };
+        if let Some(spool) = &self.spool {
+            state.records = spool.records();
+            state.bytes = spool.bytes();
+            state.oldest = spool.oldest().ok().flatten();
+        }
+        self.report.state.send_if_modified(|known| {
+            let changed = *known != state;
+            *known = state;
+            changed
+        });
+    }
+}
+
+fn time_of(body: &Body) -> Timestamp {
+    match body {
+        Body::Scan(scan) => scan.at,
+        Body::Event(event) => event.at,
+    }
+}
