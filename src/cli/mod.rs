@@ -16,6 +16,8 @@ mod seed;
 mod migrate;
 /// `cems check-config`: every problem of every file.
 mod check_config;
+/// `cems explain`: how a number came about.
+mod explain;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -54,6 +56,8 @@ enum Command {
     Seed(seed::Arguments),
     /// Check configuration and data files: every problem at once, nothing started
     CheckConfig(check_config::Arguments),
+    /// Show every step from a measured value to its verdict, recomputed and compared with what is stored
+    Explain(explain::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -68,5 +72,6 @@ pub fn run() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     }
 }

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::central::recompute::recompute;
 use crate::cli::database::{Database, Failure, finish};
@@ -21,9 +20,6 @@ pub(super) struct Arguments {
     /// The moment after the last one
     #[arg(long)]
     to: Timestamp,
-    /// The jurisdiction's zone, where days begin
-    #[arg(long, default_value = "Asia/Shanghai")]
-    zone: String,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -40,8 +36,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                 arguments.from, arguments.to
             )));
         }
-        let zone =
-            TimeZone::get(&arguments.zone).map_err(|error| Failure::input(format!("--zone: {error}")))?;
+        let zone = arguments.database.zone()?;
         let client = arguments.database.connect("cems recompute").await?;
         let plant = plant::load(&client).await.map_err(|error| Failure::work(&error))?;
         let outlet_id = plant.outlet(&arguments.outlet).map(|outlet| outlet.id).ok_or_else(|| {

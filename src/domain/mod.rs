@@ -32,3 +32,5 @@ pub mod exceedance;
 pub mod episode;
 /// What a person is told.
 pub mod alert;
+/// How a number came about, step by step, and whether the stored one comes out again.
+pub mod explain;

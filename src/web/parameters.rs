@@ -142,10 +142,8 @@ mod tests {
     }
 
     fn field(refused: &Refused) -> String {
-        match refused {
-            Refused::Parameter { field, .. } => field.clone(),
-            other => panic!("{other:?}"),
-        }
+        let Refused::Parameter { field, .. } = refused else { panic!("{refused:?}") };
+        field.clone()
     }
 
     #[test]

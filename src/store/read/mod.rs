@@ -11,6 +11,8 @@ pub mod averages;
 pub mod alerts;
 /// Episodes of a time.
 pub mod episodes;
+/// All that is stored about one moment.
+pub mod evidence;
 
 /// Readings that a gateway of ours made.
 pub const REGISTERS: i16 = 1;

@@ -29,6 +29,7 @@ pub(in crate::web) struct Page {
     averages: Vec<Average>,
 }
 
+/// One channel in one window.
 #[derive(Debug, Serialize)]
 struct Average {
     start: Timestamp,
@@ -51,11 +52,12 @@ struct Average {
     status: &'static str,
     valid: bool,
     mass_kg: Option<f64>,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<Judged>,
 }
 
+/// What one rule says of one window.
 #[derive(Debug, Serialize)]
-struct Verdict {
+struct Judged {
     rule: String,
     name: String,
     kind: String,
@@ -88,7 +90,7 @@ pub(in crate::web) async fn averages(
     let rows = store::averages(client, outlet.id, period, (from, to)).await?;
     let verdicts = store::verdicts(client, outlet.id, period, (from, to)).await?;
     lease.keep();
-    let mut of: HashMap<(Timestamp, i16, usize, i32), Vec<Verdict>> = HashMap::new();
+    let mut of: HashMap<(Timestamp, i16, usize, i32), Vec<Judged>> = HashMap::new();
     for row in verdicts {
         let key = (row.start, row.source_id, row.position, row.revision);
         of.entry(key).or_default().push(verdict(row));
@@ -118,7 +120,7 @@ const fn spans(period: AveragingPeriod) -> (SignedDuration, SignedDuration) {
 }
 
 /// `None` for a channel that the plant in memory does not know yet.
-fn average(outlet: &Outlet, row: AverageRow, end: Timestamp, verdicts: Vec<Verdict>) -> Option<Average> {
+fn average(outlet: &Outlet, row: AverageRow, end: Timestamp, verdicts: Vec<Judged>) -> Option<Average> {
     let channel = outlet.channels.get(row.position)?;
     let figures = row.average;
     Some(Average {
@@ -145,8 +147,8 @@ fn average(outlet: &Outlet, row: AverageRow, end: Timestamp, verdicts: Vec<Verdi
     })
 }
 
-fn verdict(row: VerdictRow) -> Verdict {
-    Verdict {
+fn verdict(row: VerdictRow) -> Judged {
+    Judged {
         rule: row.rule,
         name: row.name,
         kind: row.kind,
