@@ -34,7 +34,5 @@ pub mod read;
 pub mod scan;
 /// One session with its prepared statements; every wait bounded.
 pub mod session;
-/// The newest scans.
-pub mod live;
 /// Served against stored.
 pub mod audit;

@@ -19,11 +19,12 @@ use cems::domain::scan::{Reading, Scan};
 use cems::domain::window::Window;
 use cems::mqtt::record::{Body, Epoch, Hash, Record};
 use cems::shutdown::Shutdown;
-use cems::store::average::{Averages, NewVerdict};
+use cems::store::average::Averages;
 use cems::store::partition::{Partitioned, Partitions};
 use cems::store::provenance::Provenances;
 use cems::store::scan::{NewScan, Then};
 use cems::store::session::Session;
+use cems::store::verdict::{self, NewVerdict, VerdictKey};
 use cems::store::{self, alert, average};
 use cems::telemetry::Reporting;
 use cems::web;
@@ -190,19 +191,13 @@ async fn store_averages(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
     for position in 0..outlet.channels.len() {
         for rule in rules_for(outlet, position, hour) {
             let verdict = judge(rule, outlet, (hour, position), &channels, &mut Unwatched);
-            verdicts.push(NewVerdict {
-                of: (outlet.id, 1),
-                position,
-                window: hour,
-                revision: 1,
-                rule_id: rule.id,
-                verdict,
-            });
+            let key = VerdictKey { of: (outlet.id, 1), position, window: hour, rule_id: rule.id };
+            verdicts.push(NewVerdict { key, revision: 1, verdict });
         }
     }
     average::store(client, &rows, hour.end).await.unwrap();
     average::store(client, &[row(hour, channels)], hour.end).await.unwrap();
-    average::store_verdicts(client, &verdicts).await.unwrap();
+    verdict::store(client, &verdicts).await.unwrap();
 }
 
 /// The hour of the worked example, stored.
