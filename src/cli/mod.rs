@@ -2,6 +2,8 @@
 
 /// `cems simulate`: stack analysers without stacks.
 mod simulate;
+/// `cems demo`: all of it in one command.
+mod demo;
 /// `cems gateway`: a field gateway.
 mod gateway;
 /// `cems central`: the centre.
@@ -34,6 +36,8 @@ struct Arguments {
 /// One variant a subcommand; its arguments and its `run` are in the file of the same name.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Watch all of it work: analysers, gateway, broker, centre, database and an alert, in one command
+    Demo(demo::Arguments),
     /// Poll stack analysers and send what they say, until the centre has receipted it
     Gateway(gateway::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
@@ -52,6 +56,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
         Command::Simulate(arguments) => simulate::run(arguments),

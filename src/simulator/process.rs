@@ -40,7 +40,7 @@ const fn usual(process: Process) -> Gas {
         Process::CementKiln => Gas {
             dust: 5.0,
             sulphur_dioxide: 20.0,
-            nitrogen_oxides: 65.0,
+            nitrogen_oxides: 32.0,
             oxygen_percent: 9.2,
             temperature_celsius: 105.0,
             static_pressure_kpa: -0.35,

@@ -28,3 +28,7 @@ pub mod quarantine;
 pub mod scan;
 /// One session with its prepared statements; every wait bounded.
 pub mod session;
+/// The newest scans.
+pub mod live;
+/// Served against stored.
+pub mod audit;
