@@ -191,8 +191,7 @@ impl Writer {
                 }
             }
             // What was stored before has been told before, and what is refused as a conflict is not to be told at all.
-            let is_new =
-                |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
+            let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
             let seen = ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
             let moved = observe(client, seen, EARLY_WARNING, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;

@@ -24,7 +24,7 @@ use crate::domain::plant::{Outlet, Plant};
 use crate::shutdown::Shutdown;
 use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::heard::{self, Heard};
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, Trouble, bounded};
 
 /// Watches for silence, writes down signs of life, and keeps the writers' list of open episodes fresh.
 pub struct Watch {
@@ -42,7 +42,7 @@ impl Watch {
     pub async fn run(mut self, shutdown: Shutdown) {
         // Nothing is silent that we had no chance to hear: from our start, and again after each gap of our own.
         let mut listening_since = clock::now();
-        let mut speech = Speech::default();
+        let (mut speech, mut trouble) = (Speech::default(), Trouble::default());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.check) => {}
@@ -52,10 +52,15 @@ impl Watch {
                     return;
                 }
             }
-            if let Err(failure) = self.look(listening_since, &mut speech).await {
-                tracing::warn!(%failure, "the watch for silence waits for the database");
-                self.session.discard();
-                listening_since = clock::now();
+            match self.look(listening_since, &mut speech).await {
+                Ok(()) => trouble.over(),
+                Err(failure) => {
+                    if trouble.is_new(&failure.to_string()) {
+                        tracing::warn!(%failure, "the watch for silence waits for the database");
+                    }
+                    self.session.discard();
+                    listening_since = clock::now();
+                }
             }
         }
     }
@@ -166,13 +171,13 @@ struct Run {
 }
 
 impl Speech {
-    /// Notes who was heard when. A gap of more than half the limit begins a new run.
+    /// Notes who was heard when. A gap of more than three quarters of the limit begins a new run.
     pub fn note(&mut self, heard: &Heard, after: SignedDuration) {
         for (gateway, at) in &heard.gateways {
-            go_on(&mut self.gateways, *gateway, *at, after / 2);
+            go_on(&mut self.gateways, *gateway, *at, after * 3 / 4);
         }
         for (outlet, _, at) in heard.outlets.iter().filter(|(_, analyser, _)| analyser.is_empty()) {
-            go_on(&mut self.outlets, *outlet, *at, after / 2);
+            go_on(&mut self.outlets, *outlet, *at, after * 3 / 4);
         }
     }
 }
@@ -395,12 +400,14 @@ mod tests {
             silent(&outlet_gone.iter().collect::<Vec<_>>(), 1201, 1),
             [(AlertKind::SilentOutlet, 1, String::new())]
         );
-        let states: Vec<Heard> = (0..=20).map(|step| heard(step * 60, &[(1, step * 60, 1000.min(step * 60))])).collect();
+        let states: Vec<Heard> =
+            (0..=20).map(|step| heard(step * 60, &[(1, step * 60, 1000.min(step * 60))])).collect();
         assert_eq!(
             silent(&states.iter().collect::<Vec<_>>(), 1201, 1),
             [(AlertKind::SilentAnalyser, 1, "gas".to_owned())]
         );
-        let states: Vec<Heard> = (0..=20).map(|step| heard(step * 60, &[(1, step * 60, step * 60)])).collect();
+        let states: Vec<Heard> =
+            (0..=20).map(|step| heard(step * 60, &[(1, step * 60, step * 60)])).collect();
         assert_eq!(silent(&states.iter().collect::<Vec<_>>(), 1201, 1), []);
     }
 

@@ -153,12 +153,7 @@ async fn load(database: &str) -> Result<Plant, Error> {
 
 /// Loads the plant again whenever somebody has saved a change to it. So it also notices a database that is away while
 /// nothing arrives that the writers would want to store.
-async fn follow(
-    database: String,
-    line: watch::Sender<Arc<Plant>>,
-    readiness: Readiness,
-    shutdown: Shutdown,
-) {
+async fn follow(database: String, line: watch::Sender<Arc<Plant>>, readiness: Readiness, shutdown: Shutdown) {
     let mut session = Session::new(&database);
     let mut known: Option<i64> = None;
     let mut away = false;

@@ -105,7 +105,7 @@ pub async fn watch(
 ) {
     let (keeper, metrics) = outcome;
     let wanted = inquiries(&config, &outlet);
-    let mut ticks = Ticks::new(outlet.period);
+    let mut ticks = Ticks::new(outlet.period, clock::now());
     loop {
         if shutdown.is_cancelled() {
             return;

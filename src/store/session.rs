@@ -64,6 +64,24 @@ pub async fn bounded<T, E: Into<Failure>>(work: impl Future<Output = Result<T, E
     }
 }
 
+/// What keeps somebody from the database, so that it is said once and not at every attempt.
+#[derive(Debug, Default)]
+pub struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Notes it; true when it is another one than last time.
+    pub fn is_new(&mut self, reason: &str) -> bool {
+        let new = self.0.as_deref() != Some(reason);
+        self.0 = Some(reason.to_owned());
+        new
+    }
+
+    /// It works again.
+    pub fn over(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// The parameters of a statement.
 pub type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 
@@ -151,7 +169,9 @@ impl Session {
         let open = self.opened().await?;
         let mut statements = Vec::with_capacity(N);
         for text in sql {
-            let statement = if let Some(statement) = open.statements.get(text) { statement.clone() } else {
+            let statement = if let Some(statement) = open.statements.get(text) {
+                statement.clone()
+            } else {
                 let statement = bounded(open.client.prepare(text)).await?;
                 open.statements.insert(text, statement.clone());
                 statement
@@ -171,10 +191,11 @@ impl Session {
 
     async fn opened(&mut self) -> Result<&mut Open, Failure> {
         let usable = self.open.take().filter(|open| !open.client.is_closed());
-        let open = if let Some(open) = usable { open } else {
-            let client = connect(&self.url, "cems")
-                .await
-                .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let open = if let Some(open) = usable {
+            open
+        } else {
+            let client =
+                connect(&self.url, "cems").await.map_err(|error| Failure::Unavailable(error.to_string()))?;
             Open { client, statements: HashMap::new() }
         };
         Ok(self.open.insert(open))

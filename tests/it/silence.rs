@@ -61,7 +61,8 @@ async fn analyser_outlet_and_gateway_each_raise_their_own_alert_once() {
     closed(&chain, "silent-gateway").await;
     chain.plant.runs_for(6).await;
 
-    let kinds: Vec<String> = chain.webhook.alerts().iter().map(|(_, body)| body["kind"].to_string()).collect();
+    let kinds: Vec<String> =
+        chain.webhook.alerts().iter().map(|(_, body)| body["kind"].to_string()).collect();
     assert_eq!(kinds, ["\"silent-analyser\"", "\"silent-outlet\"", "\"silent-gateway\""]);
     let told: i64 = chain.client.query_one("SELECT count(*) FROM alert", &[]).await.unwrap().get(0);
     assert_eq!(told, 3);

@@ -43,8 +43,7 @@ pub fn dry(scan: &Scan, channel: &str) -> Option<f64> {
         return Some(measured);
     }
     let (celsius, static_kpa, moisture) = (scan.get("a01012")?, scan.get("a01013")?, scan.get("a01014")?);
-    let standard =
-        measured * (101_325.0 / (AMBIENT + 1000.0 * static_kpa)) * ((273.0 + celsius) / 273.0);
+    let standard = measured * (101_325.0 / (AMBIENT + 1000.0 * static_kpa)) * ((273.0 + celsius) / 273.0);
     Some(standard / (1.0 - moisture / 100.0))
 }
 

@@ -183,7 +183,8 @@ fn the_oracle_finds_each_fault() {
     assert_eq!(account(&with).invented, [place("a", second - 1)]);
 
     // An answer that came after its scan was closed, in the second of the next one.
-    let late = Served { at: served[0].at - 2000, values: [("a".to_owned(), Some(7.0))].into(), ..served[0].clone() };
+    let late =
+        Served { at: served[0].at - 2000, values: [("a".to_owned(), Some(7.0))].into(), ..served[0].clone() };
     let both = [late, served[0].clone()];
     assert_eq!(compare(&both, &good, second + 1).lost, [place("a", second - 1)]);
     let mut told = good;
