@@ -68,6 +68,15 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// When a scan of this time was a sign of life, by our clock: what comes live is one now, what is sent later was one
+    /// then. A gateway's wrong clock so makes nobody silent.
+    pub fn heard_at(&self, at: Timestamp) -> Timestamp {
+        match parse(&self.topic) {
+            Some((_, Lane::Live)) => self.received_at,
+            Some(_) | None => at.min(self.received_at),
+        }
+    }
+
     /// The record for quarantine, with a reason.
     pub fn kept(&self, reason: String) -> Kept {
         Kept {

@@ -19,7 +19,7 @@ use crate::store::average::{self, Averages};
 use crate::store::due::{self, Claim, Due, LANES};
 use crate::store::partition::{Partitioned, Partitions};
 use crate::store::scan;
-use crate::store::session::{Failure, Session, bounded, query};
+use crate::store::session::{Failure, Session, Trouble, bounded, query};
 
 /// So many due rows are taken at a time.
 const CLAIM: i64 = 4000;
@@ -49,16 +49,21 @@ impl Closer {
     /// Computes windows as they become due, until shutdown.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut wait = Duration::from_millis(200);
+        let mut trouble = Trouble::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.cancelled() => return,
             }
             wait = match self.on_due(clock::now()).await {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => Duration::from_millis(200),
+                Ok(more) => {
+                    trouble.over();
+                    if more { Duration::ZERO } else { Duration::from_millis(200) }
+                }
                 Err(failure) => {
-                    tracing::warn!(%failure, "windows wait for the database");
+                    if trouble.is_new(&failure.to_string()) {
+                        tracing::warn!(%failure, "windows wait for the database");
+                    }
                     self.session.discard();
                     Duration::from_secs(1)
                 }

@@ -21,6 +21,12 @@ mod simulator;
 mod gateway;
 /// The centre, fed with records made by hand.
 mod central;
+/// From one register to one alert.
+mod chain;
+/// Who falls silent is told once.
+mod silence;
+/// Parts fail; nothing is lost.
+mod outage;
 /// `cems check-config` as a user runs it.
 mod check_config;
 /// Pollutants, rules and plant in a real PostgreSQL.
