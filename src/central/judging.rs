@@ -87,7 +87,7 @@ async fn follow(client: &Client, judged: Vec<Judged>, now: Timestamp) -> Result<
             Some(_) | None if exceeded && is_old => record(client, &sighting, window.end, now).await?,
             // Not judged says nothing: an episode neither goes on nor ends by it.
             Some(_) | None if matches!(after, Outcome::Exceeded | Outcome::Met) && !is_old => {
-                live.push(sighting)
+                live.push(sighting);
             }
             Some(_) | None => {}
         }

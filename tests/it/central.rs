@@ -368,9 +368,35 @@ async fn past_hours_are_averaged_and_judged_and_page_nobody() {
         if count >= 1 { Ok(()) } else { Err(count) }
     })
     .await;
+    the_hour_over_http(&world, hour).await;
     assert!(world.webhook.alerts().is_empty(), "nobody is paged for history");
     assert_eq!(world.count("SELECT count(*) FROM alert").await, 0);
     drop(sender);
     world.centre.stop().await;
     drop(world.database);
+}
+
+/// What users of the API get for that hour: every figure and the verdict of every rule.
+async fn the_hour_over_http(world: &World, hour: Timestamp) {
+    let to = hour + SignedDuration::from_hours(1);
+    let path = format!("/api/v1/outlets/demo-cement-kiln/averages?period=hour&from={hour}&to={to}");
+    let http = cems::central::notify::webhook::client().unwrap();
+    let body: serde_json::Value =
+        serde_json::from_str(&http.get(world.centre.url(&path)).send().await.unwrap().text().await.unwrap()).unwrap();
+    let text = body.to_string();
+    let all = body["averages"].as_array().unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(all.len(), 8, "one for each channel: {text}");
+    let so2 = all.iter().find(|average| average["channel"] == "a21026").unwrap();
+    assert_eq!((so2["measured"].as_f64(), so2["dry"].as_f64(), so2["corrected"].as_f64()), (Some(60.0), Some(60.0), Some(88.0)));
+    assert_eq!((so2["n_valid"].as_i64(), so2["n_expected"].as_i64(), so2["flag"].as_str()), (Some(50), Some(60), Some("D")));
+    let verdicts: Vec<(f64, &str)> = so2["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verdict| (verdict["limit"].as_f64().unwrap(), verdict["verdict"].as_str().unwrap()))
+        .collect();
+    assert_eq!(verdicts.len(), 4, "{text}");
+    for (limit, verdict) in verdicts {
+        assert_eq!(verdict, if limit < 88.0 { "exceeded" } else { "met" }, "{limit}");
+    }
 }
