@@ -1,164 +1,13 @@
 //! The centre on real PostgreSQL and real mosquitto, fed with records made here.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use cems::clock;
-use cems::domain::flag::Flag;
-use cems::domain::plant::ChannelCode;
-use cems::domain::scan::{Reading, Scan};
-use cems::mqtt::connection::{Acknowledge, Delivery, Notice, Outbox, Settings, connect};
-use cems::mqtt::receipt::{Receipt, property};
-use cems::mqtt::record::{Body, Epoch, Hash, Record};
-use cems::shutdown::Shutdown;
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc;
-use tokio_postgres::Client;
 
-use crate::support::centre::{Centre, Webhook, notify, seed};
-use crate::support::database::{TestDatabase, database};
-use crate::support::servers::{Own, broker};
 use crate::support::wait::wait_until;
-
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// A gateway that makes records as the test says.
-struct Sender {
-    outbox: Outbox,
-    notices: mpsc::Receiver<Notice>,
-    epoch: Epoch,
-    seq: u64,
-    prev: Hash,
-    shutdown: Shutdown,
-}
-
-impl Sender {
-    async fn connect(port: u16) -> Sender {
-        let settings = Settings {
-            host: "127.0.0.1".to_owned(),
-            port,
-            client_id: "gw-demo".to_owned(),
-            credentials: None,
-            inflight: 2000,
-            will: None,
-            subscriptions: vec!["cems/v1/gw-demo/receipt".to_owned()],
-            acknowledge: Acknowledge::OnArrival,
-            keep_alive: Duration::from_secs(5),
-        };
-        let shutdown = Shutdown::new();
-        let mut notices = connect(settings, shutdown.clone());
-        loop {
-            if let Notice::Connected(outbox) = notices.recv().await.unwrap() {
-                return Sender { outbox, notices, epoch: Epoch::new(), seq: 0, prev: Hash::ZERO, shutdown };
-            }
-        }
-    }
-
-    /// The next record of the chain.
-    fn record(&mut self, at: Timestamp, readings: &[(&str, Reading)]) -> Vec<u8> {
-        let readings: BTreeMap<ChannelCode, Reading> =
-            readings.iter().map(|(code, reading)| (ChannelCode::new(code).unwrap(), *reading)).collect();
-        let scan =
-            Scan { outlet: "demo-cement-kiln".to_owned(), at, readings: readings.into_iter().collect() };
-        let record = Record {
-            gateway: "gw-demo".to_owned(),
-            epoch: self.epoch,
-            seq: self.seq,
-            prev: self.prev,
-            cfg: Hash::of(b"test"),
-            body: Body::Scan(scan),
-        };
-        let bytes = record.encode();
-        self.seq += 1;
-        self.prev = Hash::of(&bytes);
-        bytes
-    }
-
-    /// Publishes lines that begin at `first`.
-    async fn publish(&self, lane: &str, first: u64, lines: &[Vec<u8>]) {
-        let properties = vec![
-            (property::EPOCH.to_owned(), self.epoch.to_string()),
-            (property::FIRST.to_owned(), first.to_string()),
-            (property::LAST.to_owned(), (first + lines.len() as u64 - 1).to_string()),
-        ];
-        let topic = format!("cems/v1/gw-demo/{lane}");
-        self.outbox.publish(&topic, Delivery::AtLeastOnce, lines.join(&b'\n'), properties).await.unwrap();
-    }
-
-    /// Waits until receipts cover these numbers; gives those that were quarantined.
-    async fn receipted(&mut self, numbers: std::ops::Range<u64>) -> Vec<u64> {
-        let mut open: Vec<u64> = numbers.collect();
-        let mut quarantined = Vec::new();
-        while !open.is_empty() {
-            let notice = tokio::time::timeout(LIMIT, self.notices.recv()).await;
-            let Some(Notice::Message(message)) = notice.unwrap_or_else(|_| panic!("no receipt for {open:?}"))
-            else {
-                continue;
-            };
-            let receipt = Receipt::decode(&message.payload, "gw-demo").unwrap();
-            assert_eq!(receipt.epoch, self.epoch.to_string());
-            quarantined.extend(open.iter().copied().filter(|seq| receipt.quarantined.contains(*seq)));
-            open.retain(|seq| !receipt.covers(*seq));
-        }
-        quarantined
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
-struct World {
-    database: TestDatabase,
-    client: Client,
-    broker: Own<cems::embedded::Mosquitto>,
-    webhook: Webhook,
-    centre: Centre,
-}
-
-async fn world(more: &str) -> World {
-    let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
-    let mut client = database.client().await;
-    seed(&mut client, &[notify(&webhook)]).await;
-    let centre = Centre::start(database.url(), broker.port(), more).await;
-    let world = World { database, client, broker, webhook, centre };
-    wait_until(LIMIT, "the centre to be ready", || async {
-        let parts = world.centre.reporting.readiness.parts();
-        if world.centre.reporting.readiness.all_ready() { Ok(()) } else { Err(parts) }
-    })
-    .await;
-    world
-}
-
-impl World {
-    async fn count(&self, sql: &str) -> i64 {
-        self.client.query_one(sql, &[]).await.unwrap().get(0)
-    }
-}
-
-fn normal(value: f64) -> Reading {
-    Reading { value: Some(value), flag: Flag::Normal }
-}
-
-/// A whole scan of the kiln: SO2 and O2 as given, dry and at standard state; the rest constant.
-fn kiln(so2: f64, oxygen: f64) -> Vec<(&'static str, Reading)> {
-    vec![
-        ("a21026", normal(so2)),
-        ("a21002", normal(40.0)),
-        ("a19001", normal(oxygen)),
-        ("a34013", normal(3.0)),
-        ("a01012", normal(110.0)),
-        ("a01013", normal(-0.5)),
-        ("a01014", normal(8.0)),
-        ("a01011", normal(12.0)),
-    ]
-}
-
-fn whole_second() -> Timestamp {
-    Timestamp::from_second(clock::now().as_second()).unwrap()
-}
+use crate::support::world::{LIMIT, Sender, World, kiln, whole_second, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_is_stored_receipted_and_warns_once() {
@@ -382,13 +231,20 @@ async fn the_hour_over_http(world: &World, hour: Timestamp) {
     let path = format!("/api/v1/outlets/demo-cement-kiln/averages?period=hour&from={hour}&to={to}");
     let http = cems::central::notify::webhook::client().unwrap();
     let body: serde_json::Value =
-        serde_json::from_str(&http.get(world.centre.url(&path)).send().await.unwrap().text().await.unwrap()).unwrap();
+        serde_json::from_str(&http.get(world.centre.url(&path)).send().await.unwrap().text().await.unwrap())
+            .unwrap();
     let text = body.to_string();
     let all = body["averages"].as_array().unwrap_or_else(|| panic!("{text}"));
     assert_eq!(all.len(), 8, "one for each channel: {text}");
     let so2 = all.iter().find(|average| average["channel"] == "a21026").unwrap();
-    assert_eq!((so2["measured"].as_f64(), so2["dry"].as_f64(), so2["corrected"].as_f64()), (Some(60.0), Some(60.0), Some(88.0)));
-    assert_eq!((so2["n_valid"].as_i64(), so2["n_expected"].as_i64(), so2["flag"].as_str()), (Some(50), Some(60), Some("D")));
+    assert_eq!(
+        (so2["measured"].as_f64(), so2["dry"].as_f64(), so2["corrected"].as_f64()),
+        (Some(60.0), Some(60.0), Some(88.0))
+    );
+    assert_eq!(
+        (so2["n_valid"].as_i64(), so2["n_expected"].as_i64(), so2["flag"].as_str()),
+        (Some(50), Some(60), Some("D"))
+    );
     let verdicts: Vec<(f64, &str)> = so2["verdicts"]
         .as_array()
         .unwrap()

@@ -35,5 +35,7 @@ mod plant;
 mod demo;
 /// HTTP and `cems explain`.
 mod web;
+/// Windows on the real store.
+mod windows;
 /// House rules, as a test.
 mod tidy;

@@ -17,3 +17,5 @@ pub mod ledger;
 pub mod formulas;
 /// All of it together.
 pub mod chain;
+/// A centre with everything around it.
+pub mod world;
