@@ -324,7 +324,7 @@ fn of_analyser(outlet: &Outlet, analyser: &str, told: (Timestamp, bool), now: Ti
 
 fn link(now: Timestamp, since: Option<Timestamp>) -> Sighting {
     let mut alert = Alert::new(AlertKind::LinkDown, since.unwrap_or(now), now);
-    alert.summary = "the centre has no connection to the MQTT broker".to_owned();
+    "the centre has no connection to the MQTT broker".clone_into(&mut alert.summary);
     sighting(alert, AlertKind::LinkDown, (0, ""), (since.unwrap_or(now), since.is_some()), now)
 }
 
