@@ -78,6 +78,8 @@ pub async fn start(
     reporting.readiness.set("database", false, "loading the plant");
     let plant = load(&links.database).await?;
     reporting.readiness.set("database", true, "ok");
+    // Before anybody can ask: a centre that does not listen yet is not ready.
+    reporting.readiness.set("broker", false, "connecting");
     let (plant_line, plant) = watch::channel(Arc::new(plant));
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
     let shared = Shared {
@@ -141,7 +143,7 @@ fn ingest(
     }
     let start = uuid::Uuid::now_v7().simple().to_string();
     let settings = settings(&config.mqtt, links.broker.clone(), &start);
-    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line, start };
+    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line };
     tasks.spawn(listen(settings, ears, shutdown.clone()));
 }
 

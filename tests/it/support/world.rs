@@ -123,6 +123,8 @@ pub async fn world(more: &str) -> World {
     let mut client = database.client().await;
     seed(&mut client, &[notify(&webhook)]).await;
     let centre = Centre::start(database.url(), broker.port(), more).await;
+    let parts = centre.reporting.readiness.parts();
+    assert!(parts.contains_key("broker"), "not ready before it listens: {parts:?}");
     let world = World { database, client, broker, webhook, centre };
     wait_until(LIMIT, "the centre to be ready", || async {
         let parts = world.centre.reporting.readiness.parts();
