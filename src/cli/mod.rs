@@ -14,6 +14,8 @@ mod seed;
 mod migrate;
 /// `cems check-config`: every problem of every file.
 mod check_config;
+/// `cems calc`: one number by hand.
+mod calc;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -50,6 +52,8 @@ enum Command {
     Seed(seed::Arguments),
     /// Check configuration and data files: every problem at once, nothing started
     CheckConfig(check_config::Arguments),
+    /// Work out one number by hand: each step with its clause, formula and inputs
+    Calc(calc::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -63,5 +67,6 @@ pub fn run() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Calc(arguments) => calc::run(&arguments),
     }
 }

@@ -4,6 +4,8 @@
 pub mod alert;
 /// Averages of scans and of shorter windows.
 pub mod average;
+/// One number by hand, every step shown.
+pub mod calculation;
 /// From measured to standard, dry and corrected values.
 pub mod correction;
 /// Flow and mass.

@@ -23,6 +23,8 @@ mod gateway;
 mod central;
 /// `cems check-config` as a user runs it.
 mod check_config;
+/// `cems calc` as a user runs it.
+mod calc;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
 /// House rules, as a test.
