@@ -81,9 +81,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 step.result = step.result.map(snap);
             }
             if arguments.json {
-                print_json(&factor, &steps, &answer)
+                print_json(&factor, &steps, &answer);
             } else {
-                print_text(arguments, &factor, &steps, &answer)
+                print_text(arguments, &factor, &steps, &answer);
             }
             exit_code::OK
         }

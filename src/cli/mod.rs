@@ -16,6 +16,8 @@ mod migrate;
 mod check_config;
 /// `cems calc`: one number by hand.
 mod calc;
+/// `cems replay`: every average and verdict from a file of readings.
+mod replay;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -54,6 +56,8 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Work out one number by hand: each step with its clause, formula and inputs
     Calc(calc::Arguments),
+    /// Work out all averages, verdicts and masses of a file of readings, without a database
+    Replay(replay::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -68,5 +72,6 @@ pub fn run() -> ExitCode {
         Command::Seed(arguments) => seed::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Calc(arguments) => calc::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     }
 }

@@ -83,7 +83,7 @@ pub fn average_scans(
             let new = |scan: &&StoredScan| {
                 scan.readings.get(position).is_some_and(|reading| reading.flag != Flag::Absent)
             };
-            u32::from(in_order.values().any(|scan| new(scan)))
+            u32::from(in_order.values().any(new))
         } else {
             due(settings, window).max(1)
         };

@@ -28,6 +28,8 @@ pub mod plant;
 pub mod pollutant;
 /// What a jurisdiction's procedure prescribes: counts, constants, order of steps.
 pub mod regime;
+/// From scans to every average, in one pass, with verdicts: what `cems replay` prints.
+pub mod replay;
 /// All channels of an outlet at one tick.
 pub mod scan;
 /// Whether a reading counts, and under which flag.

@@ -50,8 +50,7 @@ impl Role {
     /// The units in which such a factor may be measured.
     pub const fn units(self) -> &'static [Unit] {
         match self {
-            // Percent by volume: CO2, which HJ 212 transports in mg/m3 but sites give in percent.
-            Role::Pollutant => &[Unit::MgPerM3, Unit::Ppm, Unit::Percent],
+            Role::Pollutant => &[Unit::MgPerM3, Unit::Ppm],
             Role::Oxygen | Role::Moisture => &[Unit::Percent],
             Role::Temperature => &[Unit::Celsius],
             Role::StaticPressure | Role::AmbientPressure => &[Unit::Pascal, Unit::Kilopascal],

@@ -181,7 +181,7 @@ fn one_channel(
         let unit = format!("{:?}", settings.unit.name());
         if !role.units().contains(&settings.unit) {
             problem("unit", unit, units_of(role));
-        } else if matches!(settings.unit, Unit::Ppm | Unit::Percent)
+        } else if settings.unit == Unit::Ppm
             && role == Role::Pollutant
             && pollutant.factor.molar_mass.is_none()
         {
