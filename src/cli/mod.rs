@@ -18,6 +18,10 @@ mod migrate;
 mod check_config;
 /// `cems explain`: how a number came about.
 mod explain;
+/// `cems calc`: one number by hand.
+mod calc;
+/// `cems replay`: every average and verdict from a file of readings.
+mod replay;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -58,6 +62,10 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Show every step from a measured value to its verdict, recomputed and compared with what is stored
     Explain(explain::Arguments),
+    /// Work out one number by hand: each step with its clause, formula and inputs
+    Calc(calc::Arguments),
+    /// Work out all averages, verdicts and masses of a file of readings, without a database
+    Replay(replay::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -73,5 +81,7 @@ pub fn run() -> ExitCode {
         Command::Seed(arguments) => seed::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Calc(arguments) => calc::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     }
 }

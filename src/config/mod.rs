@@ -18,6 +18,8 @@ pub mod plant;
 pub mod pollutants;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
+/// `readings.csv`: what `cems replay` works on.
+pub mod readings;
 /// `rules/1`: limits with their documents.
 pub mod rules;
 /// What the simulator serves, and what happens when.

@@ -1,6 +1,6 @@
 //! `plant/1`: who operates what, measured by which analyser, spoken for by which gateway, and who is told.
 //! `seeds/plant-demo.toml` shows every key. Entries with `from` (and `until`) hold for a time; an entry without `until`
-//! ends where the next one begins.
+//! ends where the next one begins. A plant may bring its own rules, as `[[rule]]` of `rules/1`.
 
 /// `[[outlet]]` with its settings, analysers and channels.
 mod outlet;
@@ -14,6 +14,7 @@ use crate::config::catalogue::NotifyKind;
 use crate::config::catalogue::written::{Places, Written, WrittenServing};
 use crate::config::check;
 use crate::config::document::Section;
+use crate::config::rules;
 use crate::domain::plant::{Enterprise, is_gateway_name, is_outlet_code};
 
 use period::dated;
@@ -32,6 +33,7 @@ pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
     for mut section in root.tables("notify") {
         notify(&mut section, written);
     }
+    rules::read(root, written);
 }
 
 fn enterprise(section: &mut Section<'_>, written: &mut Written) {

@@ -14,6 +14,8 @@ pub mod scan;
 pub mod validation;
 /// From measured to standard, dry and corrected values.
 pub mod correction;
+/// One number by hand, every step shown.
+pub mod calculation;
 /// One scan through validation and correction.
 pub mod evaluation;
 /// Flow and mass.
@@ -32,5 +34,7 @@ pub mod exceedance;
 pub mod episode;
 /// What a person is told.
 pub mod alert;
+/// From scans to every average, in one pass, with verdicts: what `cems replay` prints.
+pub mod replay;
 /// How a number came about, step by step, and whether the stored one comes out again.
 pub mod explain;

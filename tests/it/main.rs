@@ -29,6 +29,8 @@ mod silence;
 mod outage;
 /// `cems check-config` as a user runs it.
 mod check_config;
+/// `cems calc` as a user runs it.
+mod calc;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
 /// `cems demo` as a newcomer runs it.

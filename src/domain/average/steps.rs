@@ -1,18 +1,17 @@
 //! The steps of an average, for a watcher. Nothing here calculates.
 
-use super::{ChannelAverage, Mean, Tally, kilograms};
+use crate::domain::average::tally::{Mean, Tally};
+use crate::domain::average::{ChannelAverage, kilograms};
 use crate::domain::correction::{Step, input};
-use crate::domain::limit::AveragingPeriod;
+use crate::domain::flag::Status;
 use crate::domain::regime::Regime;
 
 /// Enough lower-level values?
 pub(super) fn validity(tally: &Tally, average: &ChannelAverage, needed: u32) -> Step {
-    let counts: Vec<String> = tally
-        .statuses
-        .iter()
-        .filter(|(_, times)| **times > 0)
-        .map(|(status, times)| format!("{times} {}", status.code()))
-        .collect();
+    let counted = |status: Status| {
+        (tally.count(status) > 0).then(|| format!("{} {}", tally.count(status), status.code()))
+    };
+    let counts: Vec<String> = Status::ALL.into_iter().filter_map(counted).collect();
     let verdict = if average.valid { "valid" } else { "not valid" };
     Step {
         name: "validity",
@@ -47,13 +46,14 @@ pub(super) fn roll_up(tally: &Tally, average: &ChannelAverage, regime: &Regime) 
 }
 
 /// The mean of the values that counted.
-pub(super) fn mean(name: &'static str, (sum, mean): (&Mean, Option<f64>), average: &ChannelAverage) -> Step {
-    let note = if average.n_valid == 0 { "nothing counted" } else { "not every value that counted has it" };
+pub(super) fn mean(name: &'static str, sum: &Mean, mean: Option<f64>) -> Step {
+    let (total, count) = sum.total();
+    let note = if count == 0 { "nothing counted" } else { "too few of the values that counted have it" };
     Step {
         name,
         clause: "HJ 212-2017 App. D eq. (23) to (25)",
         formula: "sum(C)/n to 12 digits",
-        inputs: vec![input("sum(C)", sum.total(), ""), input("n", f64::from(average.n_valid), "1")],
+        inputs: vec![input("sum(C)", total, ""), input("n", f64::from(count), "1")],
         result: mean,
         unit: "",
         note: mean.is_none().then(|| note.to_owned()),
@@ -61,19 +61,7 @@ pub(super) fn mean(name: &'static str, (sum, mean): (&Mean, Option<f64>), averag
 }
 
 /// What was emitted.
-pub(super) fn mass(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>) -> Step {
-    let hours = match period {
-        AveragingPeriod::Minute => Some(1.0 / 60.0),
-        AveragingPeriod::Hour if average.valid => Some(1.0),
-        AveragingPeriod::Hour
-        | AveragingPeriod::FiveMinutes
-        | AveragingPeriod::TenMinutes
-        | AveragingPeriod::HalfHour
-        | AveragingPeriod::Day
-        | AveragingPeriod::Month
-        | AveragingPeriod::Quarter
-        | AveragingPeriod::Year => None,
-    };
+pub(super) fn mass(hours: Option<f64>, average: &ChannelAverage, flow: Option<f64>) -> Step {
     let inputs = match hours {
         Some(hours) => {
             vec![input("C", average.dry, "mg/m3"), input("Q", flow, "m3/h"), input("t", hours, "h")]

@@ -173,3 +173,75 @@ proptest! {
         }
     }
 }
+
+fn with_period(mut outlet: Outlet, position: usize, period_ms: u32) -> Outlet {
+    let mut settings = outlet.channels[position].settings.latest().unwrap().clone();
+    settings.period_ms = period_ms;
+    outlet.channels[position].settings = crate::domain::history::History::always(settings);
+    outlet
+}
+
+/// An hour of the kiln whose SO2 has a cycle of 300 s: a value in the first scan of every fifth minute, for `cycles` cycles.
+fn hour_with_cycles(cycles: i64) -> (BTreeMap<Timestamp, Vec<ChannelAverage>>, ChannelAverage) {
+    let outlet = with_period(kiln(), 0, 300_000);
+    let mut minutes = BTreeMap::new();
+    for minute in 0..60_i64 {
+        let scans: Vec<StoredScan> = (0..30)
+            .map(|i| {
+                let mut scan = scan(minute * 60 + i * 2, 60.0, 13.5);
+                if i > 0 || minute % 5 > 0 || minute / 5 >= cycles {
+                    scan.readings[0] = Reading::ABSENT;
+                }
+                scan
+            })
+            .collect();
+        let start = Timestamp::from_second(START + minute * 60).unwrap();
+        let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
+        minutes.insert(start, average_scans(window, &outlet, &scans, &HJ75_2017));
+    }
+    let hour = average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, (&HJ75_2017, 60));
+    (minutes, hour[0])
+}
+
+#[test]
+fn a_cycle_has_its_own_count() {
+    let (minutes, hour) = hour_with_cycles(12);
+    let nth = |n: usize| minutes.values().nth(n).unwrap()[0];
+    assert_eq!((nth(0).n_valid, nth(0).n_expected, nth(0).valid), (1, 1, true));
+    // Between two cycles nothing is due, so nothing is missing.
+    assert_eq!((nth(1).n_valid, nth(1).n_expected, nth(1).flag, nth(1).mass_mg), (0, 0, Flag::Absent, None));
+    assert_eq!((hour.n_valid, hour.n_expected, hour.valid, hour.flag), (12, 12, true, Flag::Normal));
+    assert_eq!((hour.corrected, hour.mass_mg), (Some(88.0), Some(12_076_877)));
+    let nine = hour_with_cycles(9).1;
+    assert_eq!((nine.n_valid, nine.valid, nine.status), (9, true, Status::Normal));
+    // One short: not valid, and its mass is what nine cycles of 300 s less one stand for.
+    let eight = hour_with_cycles(8).1;
+    assert_eq!((eight.valid, eight.status, eight.flag), (false, Status::NoData, Flag::Fault));
+    assert_eq!(eight.mass_mg, Some(8 * 1_006_406));
+}
+
+#[test]
+fn a_flow_survives_one_scan_without_temperature() {
+    let mut scans: Vec<StoredScan> = (0..30).map(|i| scan(i * 2, 60.0, 13.5)).collect();
+    scans[7].readings[2] = Reading::NO_ANSWER;
+    let averages = minute_of(&scans);
+    assert_eq!(averages[5].n_valid, 30);
+    assert_eq!(averages[0].mass_mg, Some(201_281));
+    // Without twelve there is no flow and no mass.
+    for scan in scans.iter_mut().skip(11) {
+        scan.readings[2] = Reading::NO_ANSWER;
+    }
+    assert_eq!((minute_of(&scans)[5].dry, minute_of(&scans)[0].mass_mg), (None, None));
+}
+
+#[test]
+fn one_reading_a_minute_is_the_minute() {
+    let mut outlet = kiln();
+    for position in 0..outlet.channels.len() {
+        outlet = with_period(outlet, position, 60_000);
+    }
+    let minute = average_scans(window(AveragingPeriod::Minute), &outlet, &[scan(0, 60.0, 13.5)], &HJ75_2017);
+    let so2 = minute[0];
+    assert_eq!((so2.n_valid, so2.n_expected, so2.valid, so2.flag), (1, 1, true, Flag::Normal));
+    assert_eq!((so2.corrected, so2.mass_mg), (Some(88.0), Some(201_281)));
+}
