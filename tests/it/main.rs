@@ -25,6 +25,10 @@ mod central;
 mod check_config;
 /// `cems calc` as a user runs it.
 mod calc;
+/// Averages and verdicts against an oracle that shares no code.
+mod oracle;
+/// `cems replay`: case folders, any order, bad input.
+mod replay;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
 /// House rules, as a test.
