@@ -153,3 +153,23 @@ fn bad_readings_are_told_whole_and_nothing_is_printed() {
         assert!(String::from_utf8(output.stderr).unwrap().starts_with(told));
     }
 }
+
+#[test]
+fn minute_values_beside_a_plant_of_scans_are_noted() {
+    let case = &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/permit-and-assessment");
+    let folder = tempfile::tempdir().unwrap();
+    let plant =
+        fs::read_to_string(case.join("plant.toml")).unwrap().replace("period_ms = 60000", "period_ms = 2000");
+    fs::write(folder.path().join("plant.toml"), plant).unwrap();
+    let output = replay(folder.path(), &case.join("readings.csv"), &[]);
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        told.starts_with("note: kiln: a21026, a19001 never have more than one reading a minute"),
+        "{told}"
+    );
+    let minute = rows(&output).into_iter().find(|row| row["period"] == "minute").unwrap();
+    assert_eq!(
+        (minute["n_valid"].as_u64(), minute["n_expected"].as_u64(), minute["valid"].as_bool()),
+        (Some(1), Some(30), Some(false))
+    );
+}
