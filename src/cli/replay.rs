@@ -137,42 +137,74 @@ fn write(
     readings: Readings<'_>,
     to: impl Write,
 ) -> Result<(), Failure> {
-    let regime = &HJ75_2017;
-    let mut rows_out = Rows::new(to, arguments.out);
-    let wanted: Vec<BTreeSet<AveragingPeriod>> =
-        plant.outlets.iter().map(|outlet| periods(&arguments.period, outlet)).collect();
-    let mut current: Option<(usize, &Outlet, Replay<'_>)> = None;
-    let none = BTreeSet::new();
-    let mut step = |rows_out: &mut Rows<_>, next: Option<(usize, crate::domain::average::StoredScan)>| {
-        let index = next.as_ref().map(|(index, _)| *index);
-        if current.as_ref().map(|(at, _, _)| *at) != index {
-            if let Some((at, outlet, replay)) = current.take() {
-                let periods = wanted.get(at).unwrap_or(&none);
-                replay.finish(&mut |window: Window, averages: &[ChannelAverage]| {
-                    if periods.contains(&window.period) {
-                        rows(outlet, window, averages, regime).for_each(|row| rows_out.put(&row));
-                    }
-                });
-            }
-            current = index.and_then(|index| {
-                let outlet = plant.outlets.get(index)?;
-                let periods: Vec<AveragingPeriod> = wanted.get(index)?.iter().copied().collect();
-                Some((index, outlet.as_ref(), Replay::new(outlet, &periods, zone, regime)))
+    let mut printed = Rows::new(to, arguments.out);
+    let mut current: Option<(usize, Replay<'_>, Print<'_>)> = None;
+    let scanned = readings.scans(|index, scan| {
+        if current.as_ref().is_none_or(|(open, _, _)| *open != index) {
+            finish(current.take(), &mut printed);
+            current = plant.outlets.get(index).map(|outlet| {
+                let print = Print::new(outlet, periods(&arguments.period, outlet));
+                let wanted: Vec<AveragingPeriod> = print.periods.iter().copied().collect();
+                (index, Replay::new(outlet, &wanted, zone, &HJ75_2017), print)
             });
         }
-        if let (Some((at, outlet, replay)), Some((_, scan))) = (current.as_mut(), next) {
-            let periods = wanted.get(*at).unwrap_or(&none);
+        if let Some((_, replay, print)) = &mut current {
             let in_order = replay.scan(scan, &mut |window: Window, averages: &[ChannelAverage]| {
-                if periods.contains(&window.period) {
-                    rows(outlet, window, averages, regime).for_each(|row| rows_out.put(&row));
-                }
+                print.closed(window, averages, &mut printed);
             });
             debug_assert!(in_order, "readings come in the order of time");
         }
-    };
-    readings.scans(|index, scan| step(&mut rows_out, Some((index, scan)))).map_err(of_readings)?;
-    step(&mut rows_out, None);
-    rows_out.finish().map_err(|error| Failure::work(&error))
+    });
+    scanned.map_err(of_readings)?;
+    finish(current, &mut printed);
+    printed.finish().map_err(|error| Failure::work(&error))
+}
+
+fn finish(open: Option<(usize, Replay<'_>, Print<'_>)>, printed: &mut Rows<impl Write>) {
+    let Some((_, replay, mut print)) = open else { return };
+    replay.finish(&mut |window: Window, averages: &[ChannelAverage]| print.closed(window, averages, printed));
+    print.hint();
+}
+
+/// What is printed of one outlet.
+struct Print<'p> {
+    outlet: &'p Outlet,
+    periods: BTreeSet<AveragingPeriod>,
+    /// By position: minutes that had one reading where at least twelve are needed, and minutes that had more.
+    minutes: Vec<(u64, u64)>,
+}
+
+impl<'p> Print<'p> {
+    fn new(outlet: &'p Outlet, periods: BTreeSet<AveragingPeriod>) -> Print<'p> {
+        Print { outlet, periods, minutes: vec![(0, 0); outlet.channels.len()] }
+    }
+
+    fn closed(&mut self, window: Window, averages: &[ChannelAverage], printed: &mut Rows<impl Write>) {
+        if window.period == AveragingPeriod::Minute {
+            for (count, average) in self.minutes.iter_mut().zip(averages) {
+                count.0 += u64::from(average.n_valid == 1 && average.n_expected >= 12);
+                count.1 += u64::from(average.n_valid > 1);
+            }
+        }
+        if self.periods.contains(&window.period) {
+            rows(self.outlet, window, averages, &HJ75_2017).for_each(|row| printed.put(&row));
+        }
+    }
+
+    /// The likeliest mistake: minute values beside a plant file that tells of scans.
+    fn hint(&self) {
+        let sparse =
+            self.outlet.channels.iter().zip(&self.minutes).filter(|(_, (one, more))| *one > 0 && *more == 0);
+        let codes: Vec<&str> = sparse.map(|(channel, _)| channel.code.as_str()).collect();
+        if !codes.is_empty() {
+            eprintln!(
+                "note: {}: {} never have more than one reading a minute, but period_ms in the plant file promises at least \
+                 twelve, so no minute is valid; for 1-minute data period_ms is 60000",
+                self.outlet.code,
+                codes.join(", ")
+            );
+        }
+    }
 }
 
 /// What is printed of an outlet when nothing is asked for: see `--period`.

@@ -31,6 +31,10 @@ mod outage;
 mod check_config;
 /// `cems calc` as a user runs it.
 mod calc;
+/// Averages and verdicts against an oracle that shares no code.
+mod oracle;
+/// `cems replay`: case folders, any order, bad input.
+mod replay;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
 /// `cems demo` as a newcomer runs it.

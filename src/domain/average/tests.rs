@@ -245,3 +245,46 @@ fn one_reading_a_minute_is_the_minute() {
     assert_eq!((so2.n_valid, so2.n_expected, so2.valid, so2.flag), (1, 1, true, Flag::Normal));
     assert_eq!((so2.corrected, so2.mass_mg), (Some(88.0), Some(201_281)));
 }
+
+fn day_of(hours: &[ChannelAverage]) -> Vec<ChannelAverage> {
+    let full = {
+        let minutes: BTreeMap<Timestamp, Vec<ChannelAverage>> = (0..60_i64)
+            .map(|i| (Timestamp::from_second(START + i * 60).unwrap(), minute_average(Status::Normal, true)))
+            .collect();
+        average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, (&HJ75_2017, 60))
+    };
+    let day = window(AveragingPeriod::Day);
+    let parts: BTreeMap<Timestamp, Vec<ChannelAverage>> = hours
+        .iter()
+        .zip(0_i64..)
+        .map(|(so2, i)| {
+            let mut averages = full.clone();
+            averages[0] = *so2;
+            averages[5].valid = so2.valid;
+            (Timestamp::from_second(day.start.as_second() + i * 3600).unwrap(), averages)
+        })
+        .collect();
+    average_windows(day, &kiln(), &parts, (&HJ75_2017, 24))
+}
+
+#[test]
+fn a_day_of_twenty_hours_is_valid_of_nineteen_not() {
+    let full = hour_of(&[(60, Status::Normal)]);
+    let partial = hour_of(&[(30, Status::Normal), (30, Status::Calibration)]);
+    // Eq. (25): 20 valid hours. Eq. (34): the mass of the day is the sum of its hours, partial ones with what they measured.
+    let day = day_of(&[[full; 20].as_slice(), &[partial; 4]].concat());
+    assert_eq!(
+        (day[0].valid, day[0].n_valid, day[0].status, day[0].corrected),
+        (true, 20, Status::Normal, Some(88.0))
+    );
+    assert_eq!(day[0].mass_mg, Some(20 * 12_076_877 + 4 * 30 * 201_281));
+    // Eq. (32): the volume of the day is the mean flow times its valid hours: 20 x 201,281.279779 m3.
+    let volume = day[5].dry.unwrap() * f64::from(day[5].n_valid);
+    assert_eq!(format!("{volume:.3}"), "4025625.596");
+    let day = day_of(&[[full; 19].as_slice(), &[partial; 5]].concat());
+    assert_eq!((day[0].valid, day[0].n_valid, day[0].status), (false, 19, Status::Calibration));
+    // 18 of 24 hours are three quarters: the transport flag is N where statistics say that the day is not valid.
+    let day = day_of(&[full; 18]);
+    assert_eq!((day[0].flag, day[0].valid, day[0].status), (Flag::Normal, false, Status::NoData));
+    assert_eq!(day_of(&[full; 17])[0].flag, Flag::Fault);
+}
