@@ -253,9 +253,10 @@ fn hours_weighed(
     average.valid.then_some(hours)
 }
 
-/// A stored mass in kilograms.
+/// Whole milligrams as the closest double of kilograms. Its shortest decimal form has the milligrams exactly up to 10^15 mg, a
+/// million tonnes (a double has 15 certain digits); above, it is off by less than a gram up to 10^18.
 pub fn kilograms(mass_mg: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "masses are within 53 bits, see emission::mass_mg")]
+    #[expect(clippy::cast_precision_loss, reason = "see above: the sum itself stays in whole milligrams")]
     let mg = mass_mg as f64;
     mg / 1e6
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::average::{ChannelAverage, StoredScan, average_scans, average_windows};
+use crate::domain::average::{ChannelAverage, StoredScan, average_scans, average_windows, kilograms};
 use crate::domain::correction::Unwatched;
 use crate::domain::exceedance::{judge, rules_for};
 use crate::domain::limit::{AveragingPeriod, Reference};
@@ -222,14 +222,6 @@ fn verdicts<'p>(
             }
         })
         .collect()
-}
-
-/// Whole milligrams as the closest double of kilograms. Its shortest decimal form has the milligrams exactly up to 10^15 mg, a
-/// million tonnes (a double has 15 certain digits); above, it is off by less than a gram up to 10^18.
-pub fn kilograms(mass_mg: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "see above: the sum itself stays in whole milligrams")]
-    let milligrams = mass_mg as f64;
-    milligrams / 1e6
 }
 
 #[cfg(test)]

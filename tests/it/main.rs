@@ -41,6 +41,8 @@ mod plant;
 mod demo;
 /// HTTP and `cems explain`.
 mod web;
+/// The same figures from the live pipeline, recomputation and replay.
+mod identical;
 /// Windows on the real store.
 mod windows;
 /// House rules, as a test.

@@ -78,9 +78,14 @@ pub struct Centre {
 impl Centre {
     /// Starts one. `more` is appended to its configuration.
     pub async fn start(database: &str, broker: u16, more: &str) -> Centre {
+        Centre::start_with(database, broker, "", more).await
+    }
+
+    /// Starts one; `mqtt` is appended to the section about the broker.
+    pub async fn start_with(database: &str, broker: u16, mqtt: &str, more: &str) -> Centre {
         cems::telemetry::start_logging(cems::telemetry::LogFormat::Text);
         let text = format!(
-            "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n\
+            "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n{mqtt}\
              [http]\nlisten = \"127.0.0.1:0\"\n{more}"
         );
         let config = cems::config::central::parse("central.toml", &text)
