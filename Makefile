@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 # Arguments for the demo, as in: make demo DEMO=--once
 DEMO ?=
 
-.PHONY: help setup demo test
+.PHONY: help setup demo test test-long bench
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -45,3 +45,11 @@ test: setup ## Format, lints, all tests, docs, licences
 		echo "test: cargo-deny is not installed; licences and sources of dependencies were not checked"; \
 	fi
 	@echo "test: all passed"
+
+test-long: setup ## The oracle over a million random windows (about an hour)
+	@echo "test-long: 1,000,000 random windows against the independent oracle"
+	@CEMS_ORACLE_WINDOWS=1000000 cargo run --quiet --locked --example with_servers -- cargo test --locked --test it oracle -- --nocapture
+
+bench: ## Speed and memory, optimised build
+	@echo "bench: building with optimisation"
+	@cargo bench --locked --bench replay
