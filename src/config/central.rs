@@ -151,7 +151,9 @@ fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
 }
 
 fn silence(root: &mut Section<'_>) -> Option<Silence> {
-    let default = Silence { after: Duration::from_mins(3), check: Duration::from_secs(10) };
+    // With the time between two looks and one scan more, an alert comes within three minutes.
+    // With the time between two looks and one scan more, an alert comes within three minutes.
+    let default = Silence { after: Duration::from_secs(160), check: Duration::from_secs(10) };
     let Some(mut silence) = root.optional_table("silence") else { return Some(default) };
     let after = silence.with_default("after_s", seconds(1..=86_400), default.after);
     let check = silence.with_default("check_ms", milliseconds(100..=60_000), default.check);

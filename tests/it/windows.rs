@@ -163,7 +163,7 @@ async fn a_scan_that_commits_after_a_claim_is_averaged_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_centres_make_each_figure_and_each_alert_once() {
     let more = "[windows]\ndebounce_ms = 300\nsettle_ms = 300\n";
-    let world = world(&format!("{more}")).await;
+    let world = world(&more.to_string()).await;
     let other = Centre::start(world.database.url(), world.broker.port(), more).await;
     wait_until(LIMIT, "both centres to be ready", || async {
         if other.reporting.readiness.all_ready() { Ok(()) } else { Err(other.reporting.readiness.parts()) }
