@@ -55,10 +55,11 @@ fn kiln() -> Outlet {
         let bases = bases.split_once(' ').map_or(String::new(), |(moisture, state)| {
             format!("moisture_basis = \"{moisture}\"\nstate_basis = \"{state}\"\n")
         });
-        text += &format!(
-            "[[outlet.channel]]\ncode = \"{code}\"\n{from}\nanalyser = \"gas\"\nunit = \"{unit}\"\nrange = [-1000, 1000]\n\
-             period_ms = 60000\n{bases}"
-        );
+        let head =
+            format!("[[outlet.channel]]\ncode = \"{code}\"\n{from}\nanalyser = \"gas\"\nunit = \"{unit}\"\n");
+        text.push_str(&head);
+        text.push_str("range = [-1000, 1000]\nperiod_ms = 60000\n");
+        text.push_str(&bases);
     }
     let plant = Source { file: "bench.toml".to_owned(), text };
     let plant = catalogue::parse(&[plant, seeds::rules()]).unwrap().into_plant().unwrap();

@@ -92,68 +92,17 @@ fn an_independent_oracle_agrees() {
 fn agree(number: u64, case: &Case, answer: &Value, met: &mut HashMap<String, u64>) -> u64 {
     let zone = TimeZone::get(case.zone).unwrap();
     let mut windows = 0;
-    let mut note = |what: &str| *met.entry(what.to_owned()).or_default() += 1;
-    note(&format!("zone {}", case.zone));
+    *met.entry(format!("zone {}", case.zone)).or_default() += 1;
     let mut sink = |window: Window, averages: &[ChannelAverage]| {
         windows += 1;
-        note(window.period.name());
+        *met.entry(window.period.name().to_owned()).or_default() += 1;
         let key = format!("{} {}", window.period.name(), window.start.as_second());
-        for (position, average) in averages.iter().enumerate() {
-            let place = || format!("case {number}, {} {key}, channel {position}", case.zone);
+        for position in 0..averages.len() {
+            let place = format!("case {number}, {} {key}, channel {position}", case.zone);
             let theirs = &answer[&key][position];
-            assert!(theirs.is_array(), "{}: the oracle has no such window", place());
-            let ours = [
-                average.measured,
-                average.standard,
-                average.dry,
-                average.corrected,
-                average.min,
-                average.max,
-            ];
-            for (index, ours) in ours.into_iter().enumerate() {
-                assert!(
-                    is_close(ours, &theirs[index]),
-                    "{}, figure {index}: {ours:?} {}",
-                    place(),
-                    theirs[index]
-                );
-            }
-            let ours = json!([
-                average.n_valid,
-                average.n_expected,
-                average.status.code(),
-                average.flag.letter().to_string(),
-                average.valid,
-                average.mass_mg
-            ]);
-            let theirs_exact: Vec<Value> = (6..12).map(|index| theirs[index].clone()).collect();
-            assert_eq!(ours, Value::Array(theirs_exact), "{}", place());
-            note(&format!("status {}", average.status.code()));
-            if average.mass_mg.is_some() {
-                note("mass");
-            }
-            if average.valid && window.period == AveragingPeriod::Day {
-                note("valid day");
-            }
-            let ours: Vec<_> = rules_for(&case.outlet, position, window)
-                .map(|rule| (rule, judge(rule, &case.outlet, (window, position), averages, &mut Unwatched)))
-                .collect();
-            let theirs = theirs[12].as_array().unwrap();
-            assert_eq!(ours.len(), theirs.len(), "{}: verdicts {theirs:?}", place());
-            for ((rule, ours), theirs) in ours.iter().zip(theirs) {
-                assert_eq!(
-                    (json!(rule.id), json!(ours.outcome.name())),
-                    (theirs[0].clone(), theirs[1].clone()),
-                    "{}",
-                    place()
-                );
-                assert!(
-                    is_close(ours.corrected, &theirs[2]) && is_close(ours.ratio_over, &theirs[3]),
-                    "{}: {ours:?} {theirs}",
-                    place()
-                );
-                note(ours.outcome.name());
-            }
+            assert!(theirs.is_array(), "{place}: the oracle has no such window");
+            same_average(window, &averages[position], theirs, &place, met);
+            same_verdicts(case, (window, position), averages, (&theirs[12], &place), met);
         }
     };
     let mut replay = Replay::new(&case.outlet, &case.periods, &zone, &HJ75_2017);
@@ -167,6 +116,54 @@ fn agree(number: u64, case: &Case, answer: &Value, met: &mut HashMap<String, u64
         "case {number}: the oracle has other windows"
     );
     windows
+}
+
+fn same_average(
+    window: Window,
+    ours: &ChannelAverage,
+    theirs: &Value,
+    place: &str,
+    met: &mut HashMap<String, u64>,
+) {
+    let figures = [ours.measured, ours.standard, ours.dry, ours.corrected, ours.min, ours.max];
+    for (index, figure) in figures.into_iter().enumerate() {
+        assert!(is_close(figure, &theirs[index]), "{place}, figure {index}: {figure:?} {}", theirs[index]);
+    }
+    let (status, flag) = (ours.status.code(), ours.flag.letter().to_string());
+    let exact = json!([ours.n_valid, ours.n_expected, status, flag, ours.valid, ours.mass_mg]);
+    let theirs: Vec<Value> = (6..12).map(|index| theirs[index].clone()).collect();
+    assert_eq!(exact, Value::Array(theirs), "{place}");
+    *met.entry(format!("status {status}")).or_default() += 1;
+    if ours.mass_mg.is_some() {
+        *met.entry("mass".to_owned()).or_default() += 1;
+    }
+    if ours.valid && window.period == AveragingPeriod::Day {
+        *met.entry("valid day".to_owned()).or_default() += 1;
+    }
+}
+
+fn same_verdicts(
+    case: &Case,
+    (window, position): (Window, usize),
+    averages: &[ChannelAverage],
+    (theirs, place): (&Value, &str),
+    met: &mut HashMap<String, u64>,
+) {
+    let ours: Vec<_> = rules_for(&case.outlet, position, window)
+        .map(|rule| (rule, judge(rule, &case.outlet, (window, position), averages, &mut Unwatched)))
+        .collect();
+    let theirs = theirs.as_array().unwrap();
+    assert_eq!(ours.len(), theirs.len(), "{place}: verdicts {theirs:?}");
+    for ((rule, ours), theirs) in ours.iter().zip(theirs) {
+        assert_eq!(
+            (json!(rule.id), json!(ours.outcome.name())),
+            (theirs[0].clone(), theirs[1].clone()),
+            "{place}"
+        );
+        let close = is_close(ours.corrected, &theirs[2]) && is_close(ours.ratio_over, &theirs[3]);
+        assert!(close, "{place}: {ours:?} {theirs}");
+        *met.entry(ours.outcome.name().to_owned()).or_default() += 1;
+    }
 }
 
 fn is_close(ours: Option<f64>, theirs: &Value) -> bool {
