@@ -2,6 +2,7 @@
 //! the same figures to the last bit.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use cems::central::recompute::recompute;
 use cems::clock;
@@ -118,7 +119,7 @@ fn bits(figures: &Figures) -> String {
         for one in channels {
             let numbers = [one.measured, one.standard, one.dry, one.corrected, one.min, one.max].map(exact);
             let counts = (one.n_valid, one.n_expected, one.status, one.flag, one.valid, one.mass_mg);
-            text.push_str(&format!("{} {start} {numbers:?} {counts:?}\n", period.name()));
+            writeln!(text, "{} {start} {numbers:?} {counts:?}", period.name()).unwrap();
         }
     }
     text

@@ -163,7 +163,7 @@ async fn a_scan_that_commits_after_a_claim_is_averaged_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_centres_make_each_figure_and_each_alert_once() {
     let more = "[windows]\ndebounce_ms = 300\nsettle_ms = 300\n";
-    let world = world(&more.to_string()).await;
+    let world = world(more).await;
     let other = Centre::start(world.database.url(), world.broker.port(), more).await;
     wait_until(LIMIT, "both centres to be ready", || async {
         if other.reporting.readiness.all_ready() { Ok(()) } else { Err(other.reporting.readiness.parts()) }
@@ -175,9 +175,9 @@ async fn two_centres_make_each_figure_and_each_alert_once() {
     send_minutes(&mut sender, hour, 0..60, 40.0).await;
     let (corrected, _, _) = until_hour(&world, 60).await;
     assert_eq!(corrected, 40.0);
-    let live = crate::support::world::whole_second();
+    let at = crate::support::world::whole_second();
     let first = sender.seq;
-    let line = sender.record(live, &kiln(60.0, 13.5));
+    let line = sender.record(at, &kiln(60.0, 13.5));
     sender.publish("live", first, &[line]).await;
     sender.receipted(first..first + 1).await;
     let alerts = wait_until(LIMIT, "the early warnings", || async {
