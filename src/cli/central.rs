@@ -65,11 +65,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -> anyhow::Result<()> {
     let mut postgres = None;
     let mut mosquitto = None;
-    let database = if let Some(url) = &config.database { url.clone() } else {
+    let database = if let Some(url) = &config.database {
+        url.clone()
+    } else {
         let server = postgres.insert(Postgres::start(&config.data_dir).await?);
         server.create_database("cems").await?
     };
-    let broker = if let Some(broker) = &config.mqtt.broker { broker.clone() } else {
+    let broker = if let Some(broker) = &config.mqtt.broker {
+        broker.clone()
+    } else {
         let server = mosquitto.insert(Mosquitto::start(&config.data_dir, Access::Open).await?);
         tracing::warn!(
             url = server.url(),

@@ -63,7 +63,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         let shutdown = shutdown::on_signals()?;
         play(arguments, &shutdown).await
     };
-    let outcome = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work));
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(work));
     match outcome {
         Ok(true) => OK,
         Ok(false) => ExitCode::from(FAILED),
@@ -126,7 +128,10 @@ async fn play(arguments: &Arguments, shutdown: &Shutdown) -> anyhow::Result<bool
     println!("stopping ...");
     let audit = stage.end().await?;
     if !arguments.once {
-        println!("readings served {}, stored {}, lost {}, duplicated {}", audit.served, audit.stored, audit.lost, audit.duplicated);
+        println!(
+            "readings served {}, stored {}, lost {}, duplicated {}",
+            audit.served, audit.stored, audit.lost, audit.duplicated
+        );
         return Ok(audit.lost == 0 && audit.duplicated == 0);
     }
     let report = serde_json::json!({
@@ -187,13 +192,19 @@ async fn set_up(
     let links = central::Links { database: database.clone(), broker: ("127.0.0.1".to_owned(), broker) };
     let reporting = Reporting::default();
     let centre = start_centre(config, &links, &reporting, &rest_shutdown).await?;
-    let gateway_config = setting::gateway(&scenario, simulator.endpoints(), (broker, &gateway_account), folder)?;
-    let gateway = gateway::start(gateway_config.clone(), Reporting::default(), gateway_shutdown.clone()).await?;
+    let gateway_config =
+        setting::gateway(&scenario, simulator.endpoints(), (broker, &gateway_account), folder)?;
+    let gateway =
+        gateway::start(gateway_config.clone(), Reporting::default(), gateway_shutdown.clone()).await?;
     let live_since = Timestamp::from_second(clock::now().as_second() + 2)?;
     let progress = past::Progress::default();
     if fresh && arguments.past_hours > 0 {
         let hours = arguments.past_hours;
-        let feed = past::Feed { config: gateway_config, simulation: simulator.simulation(), progress: progress.clone() };
+        let feed = past::Feed {
+            config: gateway_config,
+            simulation: simulator.simulation(),
+            progress: progress.clone(),
+        };
         tokio::spawn(feed.run(gateway.past(), hours, gateway_shutdown.clone()));
     }
     let screen = Screen::new(Session::new(&database), centre.address, folder, progress, gateway.spool());

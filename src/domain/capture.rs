@@ -22,7 +22,10 @@ pub enum HourClass {
 
 impl HourClass {
     /// Of an hour's average, and whether its analyser was out of control at its beginning.
-    pub fn of(average: &ChannelAverage, out_of_control: Option<&crate::domain::quality::OutOfControl>) -> HourClass {
+    pub fn of(
+        average: &ChannelAverage,
+        out_of_control: Option<&crate::domain::quality::OutOfControl>,
+    ) -> HourClass {
         if average.status == Status::SourceStopped {
             HourClass::Stopped
         } else if out_of_control.is_some() {
@@ -149,10 +152,18 @@ mod tests {
     #[test]
     fn the_capture_rate_leaves_stopped_hours_out() {
         // 2208 hours of a quarter, 208 stopped, 200 invalid: 1800 of 2000.
-        let classes = [(HourClass::Valid, 1800), (HourClass::Stopped, 208), (HourClass::Invalid, 150), (HourClass::OutOfControl, 50)];
+        let classes = [
+            (HourClass::Valid, 1800),
+            (HourClass::Stopped, 208),
+            (HourClass::Invalid, 150),
+            (HourClass::OutOfControl, 50),
+        ];
         let capture = Capture::count(classes.into_iter().flat_map(|(class, count)| vec![class; count]));
         assert_eq!(capture, Capture { hours: 2208, stopped: 208, invalid: 200 });
-        assert_eq!((capture.rate(), capture.rate().reaches(Percent::whole(90))), (Share { part: 1800, whole: 2000 }, Some(true)));
+        assert_eq!(
+            (capture.rate(), capture.rate().reaches(Percent::whole(90))),
+            (Share { part: 1800, whole: 2000 }, Some(true))
+        );
         assert_eq!(Capture { invalid: 201, ..capture }.rate().reaches(Percent::whole(90)), Some(false));
     }
 

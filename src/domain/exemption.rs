@@ -32,13 +32,17 @@ pub struct Exemption {
 /// What an exemption says of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exempted {
-    Yes { seconds_used: u64 },
+    Yes {
+        seconds_used: u64,
+    },
     /// Signals contradict a mark in this hour.
     Contested,
     /// The state is not marked, or its mark does not count.
     NotMarked,
     /// The hours of the year are used up.
-    CapUsed { seconds_used: u64 },
+    CapUsed {
+        seconds_used: u64,
+    },
 }
 
 /// What the first exemption that is about this pollutant and state says of an hour, `None` when there is none. `year` is the

@@ -30,8 +30,11 @@ pub fn median(values: &[f64]) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     let high = sorted.get(middle)?;
-    let median =
-        if sorted.len().is_multiple_of(2) { f64::midpoint(*sorted.get(middle.checked_sub(1)?)?, *high) } else { *high };
+    let median = if sorted.len().is_multiple_of(2) {
+        f64::midpoint(*sorted.get(middle.checked_sub(1)?)?, *high)
+    } else {
+        *high
+    };
     Some(median).filter(|_| values.iter().all(|value| value.is_finite()))
 }
 
@@ -105,12 +108,16 @@ mod tests {
 
     #[test]
     fn the_sixth_event_is_the_violation() {
-        let windows = |cold: usize, exempt: bool| vec![FiveMinutes { temperature_c: Some(849.9), exempt }; cold];
+        let windows =
+            |cold: usize, exempt: bool| vec![FiveMinutes { temperature_c: Some(849.9), exempt }; cold];
         assert!(!judge_day(&rule(), windows(5, false)).violation);
         assert!(judge_day(&rule(), windows(6, false)).violation);
         let exempt = judge_day(&rule(), windows(6, true));
         assert_eq!((exempt.violation, exempt.exempt_events), (false, 6));
-        let edge = [FiveMinutes { temperature_c: Some(850.0), exempt: false }, FiveMinutes { temperature_c: None, exempt: false }];
+        let edge = [
+            FiveMinutes { temperature_c: Some(850.0), exempt: false },
+            FiveMinutes { temperature_c: None, exempt: false },
+        ];
         let day = judge_day(&rule(), edge);
         assert_eq!((day.events, day.not_known), (0, 1));
     }

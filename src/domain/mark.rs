@@ -101,7 +101,10 @@ pub enum Decision {
     Accepted,
     Rejected,
     /// Counts, but as the bureau puts it.
-    Corrected { claim: Claim, times: Times },
+    Corrected {
+        claim: Claim,
+        times: Times,
+    },
 }
 
 impl Decision {
@@ -261,7 +264,13 @@ mod tests {
     }
 
     fn review(time: &str, decision: Decision) -> Review {
-        Review { mark: "m-1".to_owned(), at: at(time), by: "Bureau".to_owned(), reason: "seen".to_owned(), decision }
+        Review {
+            mark: "m-1".to_owned(),
+            at: at(time),
+            by: "Bureau".to_owned(),
+            reason: "seen".to_owned(),
+            decision,
+        }
     }
 
     #[test]
@@ -291,7 +300,10 @@ mod tests {
         let reviews =
             [review("2026-11-23T00:00:00Z", corrected), review("2026-11-22T00:00:00Z", Decision::Rejected)];
         let ruled = rule_on(&mark, &reviews, None);
-        assert_eq!((ruled.stage, ruled.claim, ruled.times), (Stage::Corrected, Claim::State(SourceState::ShutDown), shorter));
+        assert_eq!(
+            (ruled.stage, ruled.claim, ruled.times),
+            (Stage::Corrected, Claim::State(SourceState::ShutDown), shorter)
+        );
         assert_eq!(ruled.mark, mark);
         assert!(!rule_on(&mark, &reviews[1..], Some(&marking(Effect::AtOnce))).in_effect());
     }

@@ -161,7 +161,9 @@ fn stopped(thresholds: &[Threshold], hour: &Hour<'_>) -> OrderVerdict {
             Outcome::NotValid | Outcome::NotConvertible => {}
         }
     }
-    let known = |minute: &&Sourced<'_>| minute.observed.basis == Basis::Signals || minute.is_marked() || minute.contested.is_some();
+    let known = |minute: &&Sourced<'_>| {
+        minute.observed.basis == Basis::Signals || minute.is_marked() || minute.contested.is_some()
+    };
     let runs = |minute: &&Sourced<'_>| known(minute) && minute.state != SourceState::Stopped;
     seen |= hour.minutes.iter().any(|minute| known(&minute));
     let running = hour.minutes.iter().filter(runs).count();

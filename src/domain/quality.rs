@@ -114,7 +114,8 @@ fn of_one(
     for plan in plans {
         // A plan's clock starts with the last good check before it, else at its beginning, and anew at each good check in it.
         let before = last_good(plan.times.from);
-        let first = before.map_or(due(plan.times.from, plan), |good| due(good, plan).max(Some(plan.times.from)));
+        let first =
+            before.map_or(due(plan.times.from, plan), |good| due(good, plan).max(Some(plan.times.from)));
         let within = good.iter().filter(|good| plan.times.holds(**good));
         let later = within.map(|good| (*good, due(*good, plan)));
         for (start, due) in std::iter::once((before.unwrap_or(plan.times.from), first)).chain(later) {
@@ -208,7 +209,11 @@ mod tests {
 
     #[test]
     fn a_failed_check_counts_until_a_good_one_and_is_no_check() {
-        let failed = [check(100, CheckResult::Failed), check(110, CheckResult::Failed), check(120, CheckResult::Passed)];
+        let failed = [
+            check(100, CheckResult::Failed),
+            check(110, CheckResult::Failed),
+            check(120, CheckResult::Passed),
+        ];
         assert_eq!(spans(&[], &failed), [(100, Some(120), Cause::Failed)]);
         assert_eq!(spans(&[], &[check(100, CheckResult::Failed)]), [(100, None, Cause::Failed)]);
         let out = out_of_control(&[], &failed);
@@ -220,7 +225,10 @@ mod tests {
     fn a_new_plan_remembers_the_last_good_check() {
         let plans = [plan(168, 0, Some(200)), plan(24, 200, None)];
         // Good at 190: due by the new plan at 214.
-        assert_eq!(spans(&plans, &[check(190, CheckResult::Passed)]), [(168, Some(190), Cause::Overdue), (214, None, Cause::Overdue)]);
+        assert_eq!(
+            spans(&plans, &[check(190, CheckResult::Passed)]),
+            [(168, Some(190), Cause::Overdue), (214, None, Cause::Overdue)]
+        );
         let out = out_of_control(&plans, &[check(190, CheckResult::Passed)]);
         assert_eq!(out[1].last_good, Some(hour(190)));
     }

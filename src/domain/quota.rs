@@ -174,7 +174,8 @@ pub fn used<'e>(
     };
     let reached = quota.alerts.iter().copied().filter(|line| share.reaches(*line) == Some(true));
     if !exceeded {
-        used_up_on = forecast(permitted - amount.total_mg(), pace, today).filter(|day| ends_after(quota, *day, zone));
+        used_up_on =
+            forecast(permitted - amount.total_mg(), pace, today).filter(|day| ends_after(quota, *day, zone));
     }
     Used { amount, permitted_mg: quota.permitted_mg, share, alert: reached.max(), exceeded, pace, used_up_on }
 }

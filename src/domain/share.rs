@@ -27,7 +27,11 @@ impl Percent {
         if !(0.0..=100_000.0).contains(&hundredths) || (hundredths / 100.0 - percent).abs() > 1e-9 {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and small, as checked above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and small, as checked above"
+        )]
         Some(Percent(hundredths as u32))
     }
 
@@ -65,10 +69,7 @@ impl Share {
 
     /// A share of a share; `None` when it does not fit.
     pub fn of(self, other: Share) -> Option<Share> {
-        Some(Share {
-            part: self.part.checked_mul(other.part)?,
-            whole: self.whole.checked_mul(other.whole)?,
-        })
+        Some(Share { part: self.part.checked_mul(other.part)?, whole: self.whole.checked_mul(other.whole)? })
     }
 }
 
@@ -97,9 +98,12 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_is_not_shown_as_passing() {
-        for (part, whole, shown) in
-            [(8_999, 10_000, "89.99 %"), (899_999, 1_000_000, "89.99 %"), (2, 3, "66.66 %"), (9, 10, "90.00 %")]
-        {
+        for (part, whole, shown) in [
+            (8_999, 10_000, "89.99 %"),
+            (899_999, 1_000_000, "89.99 %"),
+            (2, 3, "66.66 %"),
+            (9, 10, "90.00 %"),
+        ] {
             let share = Share { part, whole };
             assert_eq!(share.to_string(), shown);
             assert_eq!(share.reaches(Percent::whole(90)), Some(shown == "90.00 %"));

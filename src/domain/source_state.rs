@@ -109,10 +109,18 @@ pub struct Test {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
-    Above { line: f64, release: f64 },
-    Below { line: f64, release: f64 },
+    Above {
+        line: f64,
+        release: f64,
+    },
+    Below {
+        line: f64,
+        release: f64,
+    },
     /// A process signal that sends a code; values within half a unit are that code.
-    Is { code: f64 },
+    Is {
+        code: f64,
+    },
 }
 
 impl Side {
@@ -221,9 +229,10 @@ impl SourceRule {
                     .any(|minute| rule.holds(outlet, minute, signals))
             })
         };
-        let proven = self.states.iter().find(|rule| {
-            rule.holds(outlet, minute, signals) && rule.after.as_ref().is_none_or(recently)
-        });
+        let proven = self
+            .states
+            .iter()
+            .find(|rule| rule.holds(outlet, minute, signals) && rule.after.as_ref().is_none_or(recently));
         let state = proven.map_or(SourceState::Running, |rule| rule.state);
         let heard = |test: &Test| {
             outlet.position(test.channel).is_some_and(|position| signals(minute, position).is_some())
@@ -266,7 +275,8 @@ pub fn contradiction(
 
 fn burning(outlet: &Outlet, minute: Timestamp, signals: Signals<'_>) -> Option<Contradiction> {
     let air = outlet.settings.at(minute)?.oxygen_of_air_percent;
-    let oxygen = |(_, channel): &(Position, &crate::domain::plant::Channel)| channel.factor.role == Role::Oxygen;
+    let oxygen =
+        |(_, channel): &(Position, &crate::domain::plant::Channel)| channel.factor.role == Role::Oxygen;
     let (position, channel) = outlet.channels.iter().enumerate().find(oxygen)?;
     let value = signals(minute, position)?;
     (value < air - OXYGEN_BELOW_AIR).then_some(Contradiction { channel: channel.code, value })

@@ -117,12 +117,7 @@ type Known = (Timestamp, i64);
 
 /// Substitutes the missing masses of a quarter. `before` are the hours before it, at least as many as hold 2160 valid ones;
 /// both in any order, each hour once.
-pub fn substitute(
-    table: &Table,
-    quarter: &[HourMass],
-    before: &[HourMass],
-    finality: Finality,
-) -> Quarter {
+pub fn substitute(table: &Table, quarter: &[HourMass], before: &[HourMass], finality: Finality) -> Quarter {
     let mut all: Vec<&HourMass> = before.iter().chain(quarter).collect();
     all.sort_by_key(|hour| hour.start);
     let first = quarter.iter().map(|hour| hour.start).min();

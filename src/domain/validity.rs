@@ -43,9 +43,8 @@ pub fn source_state<'l>(
     let rule = law.source_rule(minute);
     // A signal whose instrument the bureau agrees was out of order proves nothing.
     let trusted = |at: Timestamp, position: Position| {
-        let distrusted = condition(law, outlet, at, position).is_some_and(|ruled| {
-            matches!(ruled.stage, Stage::Accepted | Stage::Corrected)
-        });
+        let distrusted = condition(law, outlet, at, position)
+            .is_some_and(|ruled| matches!(ruled.stage, Stage::Accepted | Stage::Corrected));
         if distrusted { None } else { signals(at, position) }
     };
     let observed = observe(rule, outlet, minute, &trusted);
@@ -179,7 +178,8 @@ impl Overlay {
             let count = self.minutes.values().filter(|minute| minute.state == *state).count();
             u32::try_from(count).is_ok_and(|count| count >= needed.max(1))
         };
-        let states = [SourceState::Stopped, SourceState::StartUp, SourceState::ShutDown, SourceState::BankedFire];
+        let states =
+            [SourceState::Stopped, SourceState::StartUp, SourceState::ShutDown, SourceState::BankedFire];
         let Some(state) = states.into_iter().find(fills) else {
             return Occupied { state: SourceState::Running, marked: false, contested };
         };

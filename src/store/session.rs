@@ -151,7 +151,9 @@ impl Session {
         let open = self.opened().await?;
         let mut statements = Vec::with_capacity(N);
         for text in sql {
-            let statement = if let Some(statement) = open.statements.get(text) { statement.clone() } else {
+            let statement = if let Some(statement) = open.statements.get(text) {
+                statement.clone()
+            } else {
                 let statement = bounded(open.client.prepare(text)).await?;
                 open.statements.insert(text, statement.clone());
                 statement
@@ -171,10 +173,11 @@ impl Session {
 
     async fn opened(&mut self) -> Result<&mut Open, Failure> {
         let usable = self.open.take().filter(|open| !open.client.is_closed());
-        let open = if let Some(open) = usable { open } else {
-            let client = connect(&self.url, "cems")
-                .await
-                .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let open = if let Some(open) = usable {
+            open
+        } else {
+            let client =
+                connect(&self.url, "cems").await.map_err(|error| Failure::Unavailable(error.to_string()))?;
             Open { client, statements: HashMap::new() }
         };
         Ok(self.open.insert(open))

@@ -24,9 +24,9 @@ use cems::mqtt::record::{Body, Hash, Record};
 use cems::shutdown::Shutdown;
 use cems::telemetry::Reporting;
 
-use crate::support::servers::broker;
 use crate::gateway::centre::Centre;
 use crate::gateway::stub::{Behaviour, Stub};
+use crate::support::servers::broker;
 
 /// Longest wait for anything.
 pub const LIMIT: Duration = Duration::from_secs(30);

@@ -16,7 +16,11 @@ use crate::store::connect::connect;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Compares until nothing is missing any more, at most [`PATIENCE`].
-pub(super) async fn settled(database: &str, ledger: &Path, span: (Timestamp, Timestamp)) -> anyhow::Result<Audit> {
+pub(super) async fn settled(
+    database: &str,
+    ledger: &Path,
+    span: (Timestamp, Timestamp),
+) -> anyhow::Result<Audit> {
     let client = connect(database, "cems demo proof").await?;
     let served = read(ledger, span)?;
     let deadline = clock::monotonic() + PATIENCE;

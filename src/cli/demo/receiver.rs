@@ -37,7 +37,8 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free loopback port")?;
         let address = listener.local_addr()?;
         let inbox = Arc::new(Inbox::default());
-        let routes = axum::Router::new().route("/alert", axum::routing::post(take)).with_state(Arc::clone(&inbox));
+        let routes =
+            axum::Router::new().route("/alert", axum::routing::post(take)).with_state(Arc::clone(&inbox));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(Receiver { inbox, address })
     }

@@ -79,14 +79,22 @@ impl Screen {
     pub(super) fn alert(&self, received: &Received, simulator: &server::Running) -> Told {
         let text = |key: &str| received.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let changed = rise(simulator);
-        let latency_ms = changed.as_ref().map_or(0, |changed| received.at.duration_since(changed.1).as_millis());
+        let latency_ms =
+            changed.as_ref().map_or(0, |changed| received.at.duration_since(changed.1).as_millis());
         let outlet = received.body.pointer("/outlet/code").and_then(Value::as_str).unwrap_or_default();
         let is_the_rise = changed.is_some_and(|(code, at)| {
-            code == outlet && text("channel") == "a21026" && text("kind") == "early-warning" && received.at >= at
+            code == outlet
+                && text("channel") == "a21026"
+                && text("kind") == "early-warning"
+                && received.at >= at
         });
         let mut line = format!("ALERT [{}] {}", text("kind"), text("summary"));
         if is_the_rise {
-            let _always = write!(line, "\n      {latency_ms} ms from the change of the register to the webhook\n      {}", received.body);
+            let _always = write!(
+                line,
+                "\n      {latency_ms} ms from the change of the register to the webhook\n      {}",
+                received.body
+            );
         }
         Told {
             text: line,
@@ -140,13 +148,21 @@ impl Screen {
 
     fn table(&self, plant: &Plant, scans: &[Latest], now: Timestamp) -> String {
         let mut table = String::new();
-        let _always = writeln!(table, "\n{:<22} {:>16} {:>16} {:>16} {:>7}  state", "outlet", "PM", "SO2", "NOx", "O2 %");
+        let _always = writeln!(
+            table,
+            "\n{:<22} {:>16} {:>16} {:>16} {:>7}  state",
+            "outlet", "PM", "SO2", "NOx", "O2 %"
+        );
         for outlet in &plant.outlets {
             let scan = scans.iter().find(|scan| scan.outlet_id == outlet.id);
             let _always = writeln!(table, "{}", row(outlet, scan, now));
         }
         let spool = self.spool.borrow().records;
-        let _always = writeln!(table, "mg/m3 at reference oxygen / strictest hourly limit; spool: {spool} records   http://{}/", self.address);
+        let _always = writeln!(
+            table,
+            "mg/m3 at reference oxygen / strictest hourly limit; spool: {spool} records   http://{}/",
+            self.address
+        );
         if let Some((done, all)) = self.progress.get().filter(|(done, all)| done < all || spool > 1000) {
             let sent = done.saturating_sub(spool);
             let share = usize::try_from(sent * 40 / all.max(1)).unwrap_or(40).min(40);

@@ -73,7 +73,8 @@ fn poll_faster_from(given: &mut Catalogue, from: Timestamp) -> anyhow::Result<()
     for outlet in &mut given.outlets {
         for (_, history) in &mut outlet.channels {
             let Some(known) = history.iter().next().cloned() else { continue };
-            let before = crate::domain::plant::ChannelSettings { period_ms: PAST_PERIOD_MS, ..known.value.clone() };
+            let before =
+                crate::domain::plant::ChannelSettings { period_ms: PAST_PERIOD_MS, ..known.value.clone() };
             let after = crate::domain::plant::ChannelSettings { period_ms: PERIOD_MS, ..known.value };
             *history = History::new(vec![
                 Dated { from: known.from, until: None, value: before },
@@ -122,7 +123,8 @@ pub(super) fn gateway(
             endpoint.unit
         )?;
         let outlet = scenario.outlets.iter().find(|outlet| outlet.code == endpoint.outlet);
-        let analyser = outlet.and_then(|outlet| outlet.analysers.iter().find(|one| one.name == endpoint.analyser));
+        let analyser =
+            outlet.and_then(|outlet| outlet.analysers.iter().find(|one| one.name == endpoint.analyser));
         if let Some(status) = analyser.and_then(|analyser| analyser.status.as_ref()) {
             let table = table_name(status.table);
             write!(

@@ -5,9 +5,9 @@ use std::process::{Child, Stdio};
 use cems::domain::flag::Flag;
 use cems::domain::scan::Scan;
 
-use crate::support::servers::{broker, free_port};
 use crate::gateway::centre::Centre;
 use crate::gateway::{Gateway, all, scans, until};
+use crate::support::servers::{broker, free_port};
 
 /// Ends with the test, however that ends.
 struct Server(Child);
