@@ -125,7 +125,8 @@ fn check_need(need: &Need, written: &mut Written, outlets: &[OutletEntry], rules
         Need::Channel { outlet, channel, place } => {
             let Some(outlet) = find(outlet) else { return };
             if !outlet.channels.iter().any(|(code, _)| code == channel) {
-                let allowed = format!("a channel of outlet {}; its channels are in [[outlet.channel]]", outlet.code);
+                let allowed =
+                    format!("a channel of outlet {}; its channels are in [[outlet.channel]]", outlet.code);
                 written.problems.push(place.problem(format!("{:?}", channel.as_str()), allowed));
             }
         }
@@ -153,7 +154,9 @@ fn reviews_in_order(
     let mut problems = Vec::new();
     for (mark, at, place) in reviews {
         if let Some(made_at) = marks.get(&mark).filter(|made_at| at < **made_at) {
-            problems.push(place.problem(at.to_string(), format!("a time not before the mark was made, {made_at}")));
+            problems.push(
+                place.problem(at.to_string(), format!("a time not before the mark was made, {made_at}")),
+            );
         }
         if !seen.insert((mark.clone(), at)) {
             let allowed = format!("one review of mark {mark:?} at a time, so that the newest is known");
@@ -177,7 +180,8 @@ fn end_open_ones<T, S: Ord>(
         let starts = starts.get(&subject(entry));
         let own = times(entry);
         if own.until.is_none() {
-            let later = starts.and_then(|starts| starts.range((Bound::Excluded(own.from), Bound::Unbounded)).next());
+            let later =
+                starts.and_then(|starts| starts.range((Bound::Excluded(own.from), Bound::Unbounded)).next());
             own.until = later.copied();
         }
     }
@@ -209,8 +213,9 @@ fn sorted(mut law: Law) -> Law {
     law.check_plans.sort_by(|a, b| {
         (&a.outlet, &a.analyser, &a.kind, a.times).cmp(&(&b.outlet, &b.analyser, &b.kind, b.times))
     });
-    law.checks
-        .sort_by(|a, b| (&a.outlet, &a.analyser, &a.kind, a.at).cmp(&(&b.outlet, &b.analyser, &b.kind, b.at)));
+    law.checks.sort_by(|a, b| {
+        (&a.outlet, &a.analyser, &a.kind, a.at).cmp(&(&b.outlet, &b.analyser, &b.kind, b.at))
+    });
     law.efficiencies.sort_by(|a, b| a.code.cmp(&b.code));
     law.lines.sort_by(|a, b| a.code.cmp(&b.code));
     law.orders.sort_by(|a, b| a.code.cmp(&b.code));
@@ -270,3 +275,6 @@ fn tonnes<'c>() -> check::Check<'c, i64> {
         number.apply(value).and_then(|tonnes| crate::domain::emission::mass_mg(tonnes * 1000.0, 1.0))
     })
 }
+
+#[cfg(test)]
+mod tests;

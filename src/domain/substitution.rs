@@ -137,15 +137,12 @@ pub fn substitute(table: &Table, quarter: &[HourMass], before: &[HourMass], fina
     };
     for gap in gaps(&all) {
         for hour in gap.iter().filter(|hour| Some(hour.start) >= first) {
-            match substitute_of(table, (hour, gap), capture.rate(), &valid) {
-                Some(found) => {
-                    result.substituted_mg += i128::from(found.mass_mg);
-                    result.substitutes.push(found);
-                }
-                None => {
-                    result.measured_mg += i128::from(hour.mass_mg.unwrap_or(0));
-                    result.without.push(hour.start);
-                }
+            if let Some(found) = substitute_of(table, (hour, gap), capture.rate(), &valid) {
+                result.substituted_mg += i128::from(found.mass_mg);
+                result.substitutes.push(found);
+            } else {
+                result.measured_mg += i128::from(hour.mass_mg.unwrap_or(0));
+                result.without.push(hour.start);
             }
         }
     }

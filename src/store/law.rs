@@ -51,54 +51,55 @@ impl Changes {
 /// Every list of `law` as entries.
 fn entries(law: &Law) -> Result<Vec<Entry>, serde_json::Error> {
     let mut all = Lists::default();
-    let year_start = |year: i16| jiff::civil::date(year, 1, 1).at(0, 0, 0, 0).in_tz("UTC").map(|zoned| zoned.timestamp());
+    let year_start =
+        |year: i16| jiff::civil::date(year, 1, 1).at(0, 0, 0, 0).in_tz("UTC").map(|zoned| zoned.timestamp());
     for rule in &law.source_rules {
-        all.versioned("source_rule", rule.outlet.clone(), Some(&rule.outlet), rule.times, rule)?;
+        all.versioned("source_rule", (rule.outlet.clone(), Some(&rule.outlet)), rule.times, rule)?;
     }
     for marking in &law.markings {
-        all.single("marking", marking.code.clone(), None, marking.times, marking)?;
+        all.single("marking", (marking.code.clone(), None), marking.times, marking)?;
     }
     for mark in &law.marks {
-        all.single("mark", mark.code.clone(), Some(&mark.outlet), mark.times, mark)?;
+        all.single("mark", (mark.code.clone(), Some(&mark.outlet)), mark.times, mark)?;
     }
     for review in &law.reviews {
         let times = Times { from: review.at, until: None };
-        all.single("review", format!("{} {}", review.mark, review.at), None, times, review)?;
+        all.single("review", (format!("{} {}", review.mark, review.at), None), times, review)?;
     }
     for exemption in &law.exemptions {
-        all.single("exemption", exemption.code.clone(), None, exemption.times, exemption)?;
+        all.single("exemption", (exemption.code.clone(), None), exemption.times, exemption)?;
     }
     for plan in &law.check_plans {
         let subject = format!("{} {} {}", plan.outlet, plan.analyser, plan.kind);
-        all.versioned("check_plan", subject, Some(&plan.outlet), plan.times, plan)?;
+        all.versioned("check_plan", (subject, Some(&plan.outlet)), plan.times, plan)?;
     }
     for check in &law.checks {
         let times = Times { from: check.at, until: None };
         let subject = format!("{} {} {} {}", check.outlet, check.analyser, check.kind, check.at);
-        all.single("check", subject, Some(&check.outlet), times, check)?;
+        all.single("check", (subject, Some(&check.outlet)), times, check)?;
     }
     for rule in &law.efficiencies {
-        all.single("efficiency", rule.code.clone(), None, rule.times, rule)?;
+        all.single("efficiency", (rule.code.clone(), None), rule.times, rule)?;
     }
     for line in &law.lines {
         let times = Times { from: Timestamp::UNIX_EPOCH, until: None };
-        all.single("line", line.code.clone(), None, times, line)?;
+        all.single("line", (line.code.clone(), None), times, line)?;
     }
     for order in &law.orders {
-        all.single("order", order.code.clone(), None, order.times, order)?;
+        all.single("order", (order.code.clone(), None), order.times, order)?;
     }
     for assessment in &law.assessments {
-        all.single("assessment", assessment.code.clone(), None, assessment.times, assessment)?;
+        all.single("assessment", (assessment.code.clone(), None), assessment.times, assessment)?;
     }
     for furnace in &law.furnaces {
-        all.single("furnace", furnace.code.clone(), Some(&furnace.outlet), furnace.times, furnace)?;
+        all.single("furnace", (furnace.code.clone(), Some(&furnace.outlet)), furnace.times, furnace)?;
     }
     for quota in &law.quotas {
-        all.single("quota", quota.code.clone(), None, quota.times, quota)?;
+        all.single("quota", (quota.code.clone(), None), quota.times, quota)?;
     }
     for target in &law.targets {
         let from = year_start(target.year).unwrap_or(Timestamp::UNIX_EPOCH);
-        all.single("target", target.code.clone(), None, Times { from, until: None }, target)?;
+        all.single("target", (target.code.clone(), None), Times { from, until: None }, target)?;
     }
     Ok(all.0)
 }
@@ -110,8 +111,7 @@ impl Lists {
     fn single(
         &mut self,
         list: &'static str,
-        subject: String,
-        outlet: Option<&String>,
+        (subject, outlet): (String, Option<&String>),
         times: Times,
         entry: &impl Serialize,
     ) -> Result<(), serde_json::Error> {
@@ -123,12 +123,11 @@ impl Lists {
     fn versioned(
         &mut self,
         list: &'static str,
-        subject: String,
-        outlet: Option<&String>,
+        subject: (String, Option<&String>),
         times: Times,
         entry: &impl Serialize,
     ) -> Result<(), serde_json::Error> {
-        self.single(list, subject, outlet, times, entry)?;
+        self.single(list, subject, times, entry)?;
         if let Some(entry) = self.0.last_mut() {
             entry.has_versions = true;
         }
@@ -162,7 +161,8 @@ pub(super) async fn compare(
         let none = History::default();
         let known = stored.get(&(list.to_owned(), subject.to_owned())).unwrap_or(&none);
         let told = one_subject(known, &versions, &mut changes);
-        refusals.extend(told.into_iter().map(|reason| Refusal { subject: format!("{list} {subject}"), reason }));
+        refusals
+            .extend(told.into_iter().map(|reason| Refusal { subject: format!("{list} {subject}"), reason }));
     }
     Ok(if refusals.is_empty() { Ok(changes) } else { Err(refusals) })
 }
@@ -194,7 +194,8 @@ fn one_subject(known: &History<Value>, versions: &[&Entry], changes: &mut Change
     let counts = changes.counts.entry(first.list).or_default();
     counts.added += continuation.added.len();
     counts.changed += continuation.ended.len();
-    let restated = continuation.ended.iter().filter(|(from, _)| newer.iter().any(|entry| entry.from == *from));
+    let restated =
+        continuation.ended.iter().filter(|(from, _)| newer.iter().any(|entry| entry.from == *from));
     counts.unchanged += newer.iter().count() - continuation.added.len() - restated.count();
     let row = |from: Timestamp, until: Option<Timestamp>, body: Option<&Value>| {
         json!({
@@ -202,7 +203,9 @@ fn one_subject(known: &History<Value>, versions: &[&Entry], changes: &mut Change
             "valid_to": until, "body": body,
         })
     };
-    changes.added.extend(continuation.added.iter().map(|entry| row(entry.from, entry.until, Some(&entry.value))));
+    changes
+        .added
+        .extend(continuation.added.iter().map(|entry| row(entry.from, entry.until, Some(&entry.value))));
     changes.ended.extend(continuation.ended.iter().map(|(from, until)| row(*from, Some(*until), None)));
     Vec::new()
 }
@@ -259,10 +262,7 @@ pub(super) async fn write(
 ///
 /// # Errors
 /// The database, or rows that this version cannot read.
-pub async fn load(
-    client: &impl GenericClient,
-    time: Option<(Timestamp, Timestamp)>,
-) -> Result<Law, Error> {
+pub async fn load(client: &impl GenericClient, time: Option<(Timestamp, Timestamp)>) -> Result<Law, Error> {
     let before = SignedDuration::from_hours(BEFORE_HOURS);
     let earliest = time.and_then(|(from, _)| from.checked_sub(before).ok());
     let latest = time.map(|(_, until)| until);

@@ -25,5 +25,7 @@ mod central;
 mod check_config;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
+/// The law's lists in a real PostgreSQL.
+mod law;
 /// House rules, as a test.
 mod tidy;

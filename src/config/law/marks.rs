@@ -75,7 +75,8 @@ fn exemption(section: &mut Section<'_>, written: &mut Written) -> Option<Exempti
     let states = section.list("states", check::one_of(&states));
     let hours_per_year = section.required("hours_per_year", check::small(0..=8784));
     let times = times(section);
-    let empty = [("pollutants", pollutants.as_ref().map(Vec::len)), ("states", states.as_ref().map(Vec::len))];
+    let empty =
+        [("pollutants", pollutants.as_ref().map(Vec::len)), ("states", states.as_ref().map(Vec::len))];
     for (key, _) in empty.iter().filter(|(_, length)| *length == Some(0)) {
         section.problem(key, "nothing", "at least one: an exemption names what it is about");
     }
@@ -114,12 +115,13 @@ fn source_rule(section: &mut Section<'_>, written: &mut Written) -> Option<Sourc
         section.problem("state", "nothing", "at least one [[source_rule.state]]");
         return None;
     }
-    let unknown = states.iter().filter_map(|state: &StateRule| state.after).find(|after| {
-        expected == states.len() && !states.iter().any(|state| state.state == after.state)
-    });
-    if let Some(after) = unknown {
-        let found = format!("after = {:?}", after.state.name());
-        section.problem("state", &found, "a state that has its own [[source_rule.state]] in this rule");
+    let known = |after: &After| states.iter().any(|state| state.state == after.state);
+    let afters = states.iter().enumerate().filter_map(|(index, state)| Some((index, state.after?)));
+    // With a state that could not be read, an unknown one may be that.
+    for (index, after) in afters.filter(|(_, after)| expected == states.len() && !known(after)) {
+        let found = format!("{:?}", after.state.name());
+        let allowed = "a state that has its own [[source_rule.state]] in this rule";
+        section.problem(&format!("state[{index}].after"), &found, allowed);
     }
     let (outlet, times) = (outlet?, times?);
     written.law.need("outlet", &outlet, section.place("outlet"));
@@ -151,7 +153,11 @@ fn state_rule(section: &mut Section<'_>, outlet: Option<&str>, written: &mut Wri
         (None, None) => None,
         (Some(state), Some(minutes)) => Some(After { state, minutes }),
         (Some(_), None) | (None, Some(_)) => {
-            section.problem("after_minutes", "one of the two alone", "after and after_minutes together, or neither");
+            section.problem(
+                "after_minutes",
+                "one of the two alone",
+                "after and after_minutes together, or neither",
+            );
             return None;
         }
     };
@@ -183,8 +189,12 @@ fn test(section: &mut Section<'_>) -> Option<Test> {
         }
     };
     let (wrong_side, allowed) = match side {
-        Side::Above { line, release } => (release > line, "at most the line `above`: the test lets go below it"),
-        Side::Below { line, release } => (release < line, "at least the line `below`: the test lets go above it"),
+        Side::Above { line, release } => {
+            (release > line, "at most the line `above`: the test lets go below it")
+        }
+        Side::Below { line, release } => {
+            (release < line, "at least the line `below`: the test lets go above it")
+        }
         Side::Is { .. } => (release.is_some(), "nothing: a code has no release line"),
     };
     if wrong_side {
@@ -217,7 +227,8 @@ fn mark(section: &mut Section<'_>, written: &mut Written) -> Option<Mark> {
     let (outlet, channel, claim, times) = (outlet?, channel?, claim?, times?);
     written.law.claim(mark_subject(&outlet, channel, claim), times, section.place("from"));
     if let (Claim::State(_), Some(channel)) = (claim, channel) {
-        let allowed = format!("no channel: {:?} is a state of the source, so of the whole outlet", claim.name());
+        let allowed =
+            format!("no channel: {:?} is a state of the source, so of the whole outlet", claim.name());
         section.problem("channel", &format!("{:?}", channel.as_str()), &allowed);
         return None;
     }

@@ -54,7 +54,11 @@ fn alerts(section: &mut Section<'_>) -> Option<Vec<Percent>> {
     }
     let lines = section.list("alert_percent", percent())?;
     if lines.is_empty() || !lines.is_sorted_by(|a, b| a < b) {
-        section.problem("alert_percent", &format!("a list of {}", lines.len()), "ascending, at least one, as [80, 90, 100]");
+        section.problem(
+            "alert_percent",
+            &format!("a list of {}", lines.len()),
+            "ascending, at least one, as [80, 90, 100]",
+        );
         return None;
     }
     Some(lines)
