@@ -14,26 +14,26 @@
     )
 )]
 
-/// Receives records, validates, corrects, stores, receipts, averages, judges, alerts.
-pub mod central;
-/// One file a subcommand; wiring only.
-pub mod cli;
-/// Configuration files, as written and as checked; every problem at once.
-pub mod config;
 /// What the numbers mean: flags, plant, correction, averages, verdicts. No IO, clock, async or logging.
 pub mod domain;
-/// PostgreSQL and mosquitto as private child processes, for the demo, the tests and small sites.
-pub mod embedded;
+/// Configuration files, as written and as checked; every problem at once.
+pub mod config;
+/// Stands in for stack analysers: process physics behind Modbus registers. Knows nothing of `gateway`.
+pub mod simulator;
 /// Polls analysers, makes scans, keeps them in the spool until the centre has receipted them.
 pub mod gateway;
 /// The contract between gateway and centre: topics, records, receipts, status.
 pub mod mqtt;
-/// Stands in for stack analysers: process physics behind Modbus registers. Knows nothing of `gateway`.
-pub mod simulator;
+/// Receives records, validates, corrects, stores, receipts, averages, judges, alerts.
+pub mod central;
 /// All SQL.
 pub mod store;
 /// HTTP: health, metrics, read-only API.
 pub mod web;
+/// PostgreSQL and mosquitto as private child processes, for the demo, the tests and small sites.
+pub mod embedded;
+/// One file a subcommand; wiring only.
+pub mod cli;
 
 /// The only reader of the clock.
 pub mod clock;

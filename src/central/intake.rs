@@ -68,6 +68,15 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// When a scan of this time was a sign of life, by our clock: what comes live is one now, what is sent later was one
+    /// then. A gateway's wrong clock so makes nobody silent.
+    pub fn heard_at(&self, at: Timestamp) -> Timestamp {
+        match parse(&self.topic) {
+            Some((_, Lane::Live)) => self.received_at,
+            Some(_) | None => at.min(self.received_at),
+        }
+    }
+
     /// The record for quarantine, with a reason.
     pub fn kept(&self, reason: String) -> Kept {
         Kept {
@@ -93,17 +102,8 @@ pub enum Taken {
 
 /// Takes a message apart. Every line becomes one [`Taken`]; a bad one stops no other.
 pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
-    let sender = match parse(&arrival.topic) {
-        Some((gateway, Lane::Live | Lane::Backfill)) => gateway,
-        Some(_) | None => {
-            return vec![refused(
-                arrival,
-                "",
-                None,
-                arrival.payload.clone(),
-                "the topic carries no records".to_owned(),
-            )];
-        }
+    let Some((sender, Lane::Live | Lane::Backfill)) = parse(&arrival.topic) else {
+        return vec![refused(arrival, "", None, &arrival.payload, "the topic carries no records".to_owned())];
     };
     let told = Told::of(arrival);
     let mut taken = Vec::new();
@@ -115,10 +115,10 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         if line.is_empty() && index > 0 && start > arrival.payload.len() {
             continue;
         }
-        match accept(arrival, sender, bytes.clone(), plant) {
+        match accept(arrival, sender, bytes, plant) {
             Ok(one) => taken.push(one),
             Err(reason) => {
-                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), bytes, reason));
+                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), line, reason));
             }
         }
     }
@@ -170,12 +170,12 @@ fn epoch_of(arrival: &Arrival, line: &[u8]) -> Option<String> {
         .filter(|epoch| epoch.len() <= 64)
 }
 
-fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: bytes::Bytes, reason: String) -> Taken {
+fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason: String) -> Taken {
     Taken::Refused(Box::new(Kept {
         received_at: arrival.received_at,
         topic: arrival.topic.clone(),
         gateway: gateway.to_owned(),
-        epoch: epoch_of(arrival, &line),
+        epoch: epoch_of(arrival, line),
         seqs: seq.map(|seq| (seq, seq)),
         reason,
         payload: line.to_vec(),

@@ -35,9 +35,9 @@ impl Life {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A scan: every analyser with at least one answer was alive at its tick, and with it the outlet. A reading that says
-    /// "no answer" is no sign of life.
-    pub fn heard(&self, outlet: &Outlet, at: Timestamp, readings: &[Reading]) {
+    /// A scan of `at`, which was a sign of life at `heard_at`: every analyser with at least one answer was alive, and with it
+    /// the outlet. A reading that says "no answer" is no sign of life.
+    pub fn heard(&self, outlet: &Outlet, (at, heard_at): (Timestamp, Timestamp), readings: &[Reading]) {
         self.with(|noted| {
             for (channel, reading) in outlet.channels.iter().zip(readings) {
                 if matches!(reading.flag, Flag::Communication | Flag::Absent) {
@@ -45,8 +45,8 @@ impl Life {
                 }
                 let Some(settings) = channel.settings.at(at) else { continue };
                 for name in [&*settings.analyser, ""] {
-                    let last = noted.outlets.entry((outlet.id, name.to_owned())).or_insert(at);
-                    *last = at.max(*last);
+                    let last = noted.outlets.entry((outlet.id, name.to_owned())).or_insert(heard_at);
+                    *last = heard_at.max(*last);
                 }
             }
         });

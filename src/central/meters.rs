@@ -97,6 +97,12 @@ impl Meters {
         self.revisions.inc_by(count(changed));
     }
 
+    /// Windows computed and revisions made so far.
+    pub fn totals(&self) -> (usize, usize) {
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        (number(self.windows.get()), number(self.revisions.get()))
+    }
+
     /// So many windows wait.
     pub fn backlog(&self, waiting: i64) {
         self.backlog.set(waiting);

@@ -2,6 +2,8 @@
 
 /// What a message is worth. Pure.
 pub mod intake;
+/// Windows computed again.
+pub mod recompute;
 /// Signs of life in memory.
 pub mod life;
 /// Wiring of all of it.
@@ -20,6 +22,8 @@ pub mod silence;
 pub mod subscribe;
 /// What single scans show. Pure.
 pub mod warning;
-/// Due windows to averages, verdicts and alerts.
+/// Due windows to averages.
 pub mod windows;
+/// Verdicts, and what follows for episodes.
+mod judging;
 pub use start::{Error, Links, Running, start};

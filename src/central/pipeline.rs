@@ -132,7 +132,7 @@ impl Writer {
             let checked = letters(&|position| {
                 evaluated.channels.get(position).map_or('-', |value| value.flag.letter())
             });
-            self.shared.life.heard(&scan.outlet, scan.at, &scan.readings);
+            self.shared.life.heard(&scan.outlet, (scan.at, scan.record.heard_at(scan.at)), &scan.readings);
             ready.push(Ready {
                 row: NewScan {
                     outlet_id: scan.outlet.id,
@@ -173,10 +173,10 @@ impl Writer {
             return Ok(None);
         }
         let rows: Vec<NewScan> = ready.iter().map(|ready| ready.row.clone()).collect();
-        let seen: Vec<Sighting> = ready.iter().flat_map(|ready| ready.sightings.clone()).collect();
         let dues = self.dues(&rows, now);
         let new_events = self.new_events(events).await?;
-        let then = if seen.is_empty() && events.is_empty() { Then::Commit } else { Then::Stay };
+        let quiet = ready.iter().all(|ready| ready.sightings.is_empty()) && events.is_empty();
+        let then = if quiet { Then::Commit } else { Then::Stay };
         let fresh = scan::store(&mut self.session, &rows, &dues, then).await?;
         let fresh: Option<HashSet<RowKey>> = fresh.map(|keys| keys.into_iter().collect());
         if then == Then::Stay {
@@ -190,6 +190,9 @@ impl Writer {
                     }
                 }
             }
+            // What was stored before has been told before, and what is refused as a conflict is not to be told at all.
+            let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
+            let seen = ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
             let moved = observe(client, seen, EARLY_WARNING, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);

@@ -1,5 +1,11 @@
 //! Silence is watched like data. What is silent is told once, at the highest level that explains it: a silent gateway is one
 //! alert, not one for each of its outlets; a silent outlet one, not one for each analyser.
+//!
+//! Three rules make it so, whatever falls silent first and whatever comes back first:
+//! 1. A gateway is silent by the centre's clock. An outlet is silent by its gateway's speech, an analyser by its outlet's: only
+//!    when the one above has gone on speaking past the limit without it. Those that fall silent together are one silence.
+//! 2. Whoever speaks again after a gap has the limit from then on to bring in those below.
+//! 3. A silence ends when something is heard again, and not because we have just begun to listen.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +24,7 @@ use crate::domain::plant::{Outlet, Plant};
 use crate::shutdown::Shutdown;
 use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::heard::{self, Heard};
-use crate::store::session::{Failure, Session, bounded};
+use crate::store::session::{Failure, Session, Trouble, bounded};
 
 /// Watches for silence, writes down signs of life, and keeps the writers' list of open episodes fresh.
 pub struct Watch {
@@ -36,6 +42,7 @@ impl Watch {
     pub async fn run(mut self, shutdown: Shutdown) {
         // Nothing is silent that we had no chance to hear: from our start, and again after each gap of our own.
         let mut listening_since = clock::now();
+        let (mut speech, mut trouble) = (Speech::default(), Trouble::default());
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.check) => {}
@@ -45,15 +52,20 @@ impl Watch {
                     return;
                 }
             }
-            if let Err(failure) = self.look(listening_since).await {
-                tracing::warn!(%failure, "the watch for silence waits for the database");
-                self.session.discard();
-                listening_since = clock::now();
+            match self.look(listening_since, &mut speech).await {
+                Ok(()) => trouble.over(),
+                Err(failure) => {
+                    if trouble.is_new(&failure.to_string()) {
+                        tracing::warn!(%failure, "the watch for silence waits for the database");
+                    }
+                    self.session.discard();
+                    listening_since = clock::now();
+                }
             }
         }
     }
 
-    async fn look(&mut self, listening_since: Timestamp) -> Result<(), Failure> {
+    async fn look(&mut self, listening_since: Timestamp, speech: &mut Speech) -> Result<(), Failure> {
         self.write_down().await?;
         let now = clock::now();
         let plant = Arc::clone(&self.plant.borrow());
@@ -73,8 +85,9 @@ impl Watch {
         let mut seen = Vec::new();
         if let Some(connected) = self.life.connected_since() {
             let heard = heard::all(client).await?;
+            speech.note(&heard, self.after);
             let base = listening_since.max(connected);
-            seen.extend(judge_silence(&plant, &heard, (now, base), self.after));
+            seen.extend(judge_silence(&plant, (&heard, speech), (now, base), self.after));
             seen.push(link(now, None));
         } else {
             let since = self.life.lost_since().unwrap_or(now).max(listening_since);
@@ -144,43 +157,113 @@ impl Watch {
     }
 }
 
+/// Since when gateways and outlets have been speaking without a longer gap: they are the clocks of those below them.
+#[derive(Debug, Default)]
+pub struct Speech {
+    gateways: HashMap<i32, Run>,
+    outlets: HashMap<i32, Run>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Speech {
+    /// Notes who was heard when. A gap of more than three quarters of the limit begins a new run.
+    pub fn note(&mut self, heard: &Heard, after: SignedDuration) {
+        for (gateway, at) in &heard.gateways {
+            go_on(&mut self.gateways, *gateway, *at, after * 3 / 4);
+        }
+        for (outlet, _, at) in heard.outlets.iter().filter(|(_, analyser, _)| analyser.is_empty()) {
+            go_on(&mut self.outlets, *outlet, *at, after * 3 / 4);
+        }
+    }
+}
+
+fn go_on(runs: &mut HashMap<i32, Run>, speaker: i32, at: Timestamp, gap: SignedDuration) {
+    let run = runs.entry(speaker).or_insert(Run { since: at, last: at });
+    if at.duration_since(run.last) > gap {
+        run.since = at;
+    }
+    run.last = run.last.max(at);
+}
+
+/// What is known of one that may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    /// Since then, and no other silence explains it.
+    Silent(Timestamp),
+    Heard(Timestamp),
+    /// Neither yet.
+    Open,
+}
+
+impl Hearing {
+    /// By the clock `now`, for one that was last heard at `last` and could be heard from `base` on.
+    fn of(last: Option<Timestamp>, (now, base): (Timestamp, Timestamp), limit: SignedDuration) -> Hearing {
+        let since = last.map_or(base, |last| last.max(base));
+        if now.duration_since(since) > limit {
+            return Hearing::Silent(since);
+        }
+        match last.filter(|last| now.duration_since(*last) <= limit) {
+            Some(last) => Hearing::Heard(last),
+            None => Hearing::Open,
+        }
+    }
+
+    /// Since when, and whether it is silent; nothing while that is open.
+    fn told(self) -> Option<(Timestamp, bool)> {
+        match self {
+            Hearing::Silent(since) => Some((since, true)),
+            Hearing::Heard(last) => Some((last, false)),
+            Hearing::Open => None,
+        }
+    }
+
+    const fn is_heard(self) -> bool {
+        matches!(self, Hearing::Heard(_))
+    }
+}
+
 /// Who is silent and who is not, by the highest level that explains it. `base`: since when we could hear everybody.
 pub fn judge_silence(
     plant: &Plant,
-    heard: &Heard,
+    (heard, speech): (&Heard, &Speech),
     (now, base): (Timestamp, Timestamp),
     after: SignedDuration,
 ) -> Vec<Sighting> {
     let gateways: HashMap<i32, Timestamp> = heard.gateways.iter().copied().collect();
     let outlets: HashMap<(i32, &str), Timestamp> =
         heard.outlets.iter().map(|(outlet, analyser, at)| ((*outlet, analyser.as_str()), *at)).collect();
-    let since = |last: Option<&Timestamp>| last.copied().unwrap_or(base).max(base);
-    let silent = |since: Timestamp, limit: SignedDuration| now.duration_since(since) > limit;
     let mut seen = Vec::new();
     for gateway in &plant.gateways {
-        let last = since(gateways.get(&gateway.id));
         let outlets_now: Vec<&Arc<Outlet>> =
             plant.outlets.iter().filter(|outlet| outlet.served_by(&gateway.name, now)).collect();
         if outlets_now.is_empty() {
             continue;
         }
-        let is_silent = silent(last, after);
-        seen.push(of_gateway(&gateway.name, outlets_now.len(), last, now, is_silent));
-        if is_silent {
+        let hearing = Hearing::of(gateways.get(&gateway.id).copied(), (now, base), after);
+        let told = hearing.told();
+        seen.extend(told.map(|told| of_gateway(&gateway.name, outlets_now.len(), told, now)));
+        let Some(gateway_run) = speech.gateways.get(&gateway.id).filter(|_| hearing.is_heard()) else {
             continue;
-        }
+        };
         for outlet in outlets_now {
-            let last = since(outlets.get(&(outlet.id, "")));
-            let is_silent = silent(last, after);
-            seen.push(of_outlet(outlet, &gateway.name, last, now, is_silent));
-            if is_silent {
+            let by_gateway = (gateway_run.last, gateway_run.since.max(base));
+            let hearing = Hearing::of(outlets.get(&(outlet.id, "")).copied(), by_gateway, after);
+            seen.extend(hearing.told().map(|told| of_outlet(outlet, &gateway.name, told, now)));
+            let Some(outlet_run) = speech.outlets.get(&outlet.id).filter(|_| hearing.is_heard()) else {
                 continue;
-            }
+            };
             for (analyser, period) in analysers(outlet, now) {
-                let last = since(outlets.get(&(outlet.id, &*analyser)));
                 // A slow analyser is silent only after three of its cycles.
                 let limit = after.max(period * 3);
-                seen.push(of_analyser(outlet, &analyser, last, now, silent(last, limit)));
+                let by_outlet = (outlet_run.last, outlet_run.since.max(base));
+                let last = outlets.get(&(outlet.id, &*analyser)).copied();
+                let hearing = Hearing::of(last, by_outlet, limit);
+                seen.extend(hearing.told().map(|told| of_analyser(outlet, &analyser, told, now)));
             }
         }
     }
@@ -204,8 +287,8 @@ fn sighting(
     mut alert: Alert,
     kind: AlertKind,
     key: (i32, &str),
-    (since, now): (Timestamp, Timestamp),
-    above: bool,
+    (since, above): (Timestamp, bool),
+    now: Timestamp,
 ) -> Sighting {
     let key = Key { outlet_id: key.0, position: -1, rule_id: 0, kind, subject: key.1.to_owned() };
     alert.started_at = since;
@@ -213,33 +296,36 @@ fn sighting(
     Sighting { key, observation: Observation { at: now, value, above }, limit: None, alert }
 }
 
-fn of_gateway(name: &str, outlets: usize, since: Timestamp, now: Timestamp, above: bool) -> Sighting {
+fn of_gateway(name: &str, outlets: usize, told: (Timestamp, bool), now: Timestamp) -> Sighting {
+    let since = told.0;
     let mut alert = Alert::new(AlertKind::SilentGateway, since, now);
     alert.gateway = Some(name.to_owned());
     alert.summary = format!("gateway {name} with {outlets} outlets: nothing heard since {since}");
-    sighting(alert, AlertKind::SilentGateway, (0, name), (since, now), above)
+    sighting(alert, AlertKind::SilentGateway, (0, name), told, now)
 }
 
-fn of_outlet(outlet: &Outlet, gateway: &str, since: Timestamp, now: Timestamp, above: bool) -> Sighting {
+fn of_outlet(outlet: &Outlet, gateway: &str, told: (Timestamp, bool), now: Timestamp) -> Sighting {
+    let since = told.0;
     let mut alert = Alert::new(AlertKind::SilentOutlet, since, now);
     alert.outlet = Some(place(outlet));
     alert.gateway = Some(gateway.to_owned());
     alert.summary = format!("outlet {}: no analyser has answered since {since}", outlet.code);
-    sighting(alert, AlertKind::SilentOutlet, (outlet.id, ""), (since, now), above)
+    sighting(alert, AlertKind::SilentOutlet, (outlet.id, ""), told, now)
 }
 
-fn of_analyser(outlet: &Outlet, analyser: &str, since: Timestamp, now: Timestamp, above: bool) -> Sighting {
+fn of_analyser(outlet: &Outlet, analyser: &str, told: (Timestamp, bool), now: Timestamp) -> Sighting {
+    let since = told.0;
     let mut alert = Alert::new(AlertKind::SilentAnalyser, since, now);
     alert.outlet = Some(place(outlet));
     alert.analyser = Some(analyser.to_owned());
     alert.summary = format!("outlet {}: analyser {analyser} has not answered since {since}", outlet.code);
-    sighting(alert, AlertKind::SilentAnalyser, (outlet.id, analyser), (since, now), above)
+    sighting(alert, AlertKind::SilentAnalyser, (outlet.id, analyser), told, now)
 }
 
 fn link(now: Timestamp, since: Option<Timestamp>) -> Sighting {
     let mut alert = Alert::new(AlertKind::LinkDown, since.unwrap_or(now), now);
-    alert.summary = "the centre has no connection to the MQTT broker".to_owned();
-    sighting(alert, AlertKind::LinkDown, (0, ""), (since.unwrap_or(now), now), since.is_some())
+    "the centre has no connection to the MQTT broker".clone_into(&mut alert.summary);
+    sighting(alert, AlertKind::LinkDown, (0, ""), (since.unwrap_or(now), since.is_some()), now)
 }
 
 #[cfg(test)]
@@ -263,28 +349,104 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn silent(heard: &Heard, now: i64, outlets: i32) -> Vec<(AlertKind, i32, String)> {
-        let seen = judge_silence(&plant(outlets), heard, (at(now), at(0)), SignedDuration::from_secs(180));
-        seen.into_iter()
-            .filter(|sighting| sighting.observation.above)
-            .map(|sighting| (sighting.key.kind, sighting.key.outlet_id, sighting.key.subject))
+    /// What is told at `now` when we began to listen at 0 and looked at each of these states on the way.
+    fn told(states: &[&Heard], now: i64, outlets: i32) -> Vec<(AlertKind, i32, String, bool)> {
+        let after = SignedDuration::from_secs(180);
+        let mut speech = Speech::default();
+        for heard in states {
+            speech.note(heard, after);
+        }
+        let last = states.last().unwrap();
+        judge_silence(&plant(outlets), (last, &speech), (at(now), at(0)), after)
+            .into_iter()
+            .map(|seen| (seen.key.kind, seen.key.outlet_id, seen.key.subject, seen.observation.above))
             .collect()
+    }
+
+    fn silent(states: &[&Heard], now: i64, outlets: i32) -> Vec<(AlertKind, i32, String)> {
+        let told = told(states, now, outlets).into_iter();
+        told.filter(|seen| seen.3).map(|seen| (seen.0, seen.1, seen.2)).collect()
+    }
+
+    /// Heard at these seconds: the gateway, the outlets with these ids, and their analyser.
+    fn heard(gateway: i64, outlets: &[(i32, i64, i64)]) -> Heard {
+        let lines = outlets.iter().flat_map(|(id, outlet, analyser)| {
+            [(*id, String::new(), at(*outlet)), (*id, "gas".to_owned(), at(*analyser))]
+        });
+        Heard { outlets: lines.collect(), gateways: vec![(1, at(gateway))] }
+    }
+
+    /// The gateway speaks every 60 s from `first` to `last`; the outlets as given.
+    fn speaking(first: i64, last: i64, outlets: &[(i32, i64, i64)]) -> Vec<Heard> {
+        (0..=(last - first) / 60).map(|step| heard(first + step * 60, outlets)).collect()
     }
 
     #[test]
     fn a_silent_gateway_is_one_alert_not_sixteen() {
         let nothing = Heard::default();
-        assert_eq!(silent(&nothing, 180, 16), []);
-        assert_eq!(silent(&nothing, 181, 16), [(AlertKind::SilentGateway, 0, "gw".to_owned())]);
+        assert_eq!(silent(&[&nothing], 180, 16), []);
+        assert_eq!(silent(&[&nothing], 181, 16), [(AlertKind::SilentGateway, 0, "gw".to_owned())]);
+        // Outlets that were heard a little before their gateway's last word are explained by it as well.
+        let states = speaking(0, 600, &[(1, 560, 560), (2, 598, 598)]);
+        let states: Vec<&Heard> = states.iter().collect();
+        assert_eq!(silent(&states, 760, 2), []);
+        assert_eq!(silent(&states, 781, 2), [(AlertKind::SilentGateway, 0, "gw".to_owned())]);
     }
 
     #[test]
     fn an_outlet_and_an_analyser_are_told_apart() {
-        let mut heard = Heard { outlets: Vec::new(), gateways: vec![(1, at(1000))] };
-        assert_eq!(silent(&heard, 1001, 1), [(AlertKind::SilentOutlet, 1, String::new())]);
-        heard.outlets.push((1, String::new(), at(1000)));
-        assert_eq!(silent(&heard, 1001, 1), [(AlertKind::SilentAnalyser, 1, "gas".to_owned())]);
-        heard.outlets.push((1, "gas".to_owned(), at(999)));
-        assert_eq!(silent(&heard, 1001, 1), []);
+        let outlet_gone = speaking(0, 1200, &[(1, 1000, 1000)]);
+        assert_eq!(
+            silent(&outlet_gone.iter().collect::<Vec<_>>(), 1201, 1),
+            [(AlertKind::SilentOutlet, 1, String::new())]
+        );
+        let states: Vec<Heard> =
+            (0..=20).map(|step| heard(step * 60, &[(1, step * 60, 1000.min(step * 60))])).collect();
+        assert_eq!(
+            silent(&states.iter().collect::<Vec<_>>(), 1201, 1),
+            [(AlertKind::SilentAnalyser, 1, "gas".to_owned())]
+        );
+        let states: Vec<Heard> =
+            (0..=20).map(|step| heard(step * 60, &[(1, step * 60, step * 60)])).collect();
+        assert_eq!(silent(&states.iter().collect::<Vec<_>>(), 1201, 1), []);
+    }
+
+    #[test]
+    fn analysers_that_stop_just_before_their_outlet_are_the_outlets_silence() {
+        // The analyser's last answer is one scan older than that of the outlet's other analysers.
+        let mut states: Vec<Heard> =
+            (0..=10).map(|step| heard(step * 60, &[(1, step * 60, step * 60 - 2)])).collect();
+        states.extend(speaking(660, 780, &[(1, 600, 598)]));
+        for now in [779, 780] {
+            assert_eq!(silent(&states.iter().collect::<Vec<_>>(), now, 1), [], "{now}");
+        }
+        states.extend(speaking(840, 840, &[(1, 600, 598)]));
+        assert_eq!(
+            silent(&states.iter().collect::<Vec<_>>(), 841, 1),
+            [(AlertKind::SilentOutlet, 1, String::new())]
+        );
+    }
+
+    #[test]
+    fn whoever_comes_back_has_time_to_bring_in_those_below() {
+        let before = heard(100, &[(1, 100, 100)]);
+        let mut states = vec![&before];
+        let back = heard(1000, &[(1, 100, 100)]);
+        states.push(&back);
+        assert_eq!(silent(&states, 1001, 1), []);
+        let outlet_back = heard(1002, &[(1, 1002, 100)]);
+        states.push(&outlet_back);
+        assert_eq!(silent(&states, 1003, 1), []);
+        assert_eq!(
+            told(&states, 1003, 1).into_iter().map(|seen| (seen.0, seen.3)).collect::<Vec<_>>(),
+            [(AlertKind::SilentGateway, false), (AlertKind::SilentOutlet, false)],
+            "nothing is known of the analyser yet"
+        );
+    }
+
+    #[test]
+    fn a_silence_does_not_end_because_we_begin_to_listen() {
+        let old = heard(-5000, &[(1, -5000, -5000)]);
+        assert_eq!(told(&[&old], 10, 1), []);
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
 use crate::shutdown::Shutdown;
 use crate::store::session::Session;
-use crate::telemetry::Reporting;
+use crate::telemetry::{Readiness, Reporting};
 use crate::web;
 
 /// So many transactions are under way at once.
@@ -78,6 +78,8 @@ pub async fn start(
     reporting.readiness.set("database", false, "loading the plant");
     let plant = load(&links.database).await?;
     reporting.readiness.set("database", true, "ok");
+    // Before anybody can ask: a centre that does not listen yet is not ready.
+    reporting.readiness.set("broker", false, "connecting");
     let (plant_line, plant) = watch::channel(Arc::new(plant));
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
     let shared = Shared {
@@ -114,7 +116,7 @@ pub async fn start(
         check: config.silence.check,
     };
     tasks.spawn(watch.run(shutdown.clone()));
-    tasks.spawn(follow(links.database.clone(), plant_line, shutdown.clone()));
+    tasks.spawn(follow(links.database.clone(), plant_line, reporting.readiness.clone(), shutdown.clone()));
     ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
 }
@@ -141,7 +143,7 @@ fn ingest(
     }
     let start = uuid::Uuid::now_v7().simple().to_string();
     let settings = settings(&config.mqtt, links.broker.clone(), &start);
-    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line, start };
+    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line };
     tasks.spawn(listen(settings, ears, shutdown.clone()));
 }
 
@@ -151,22 +153,37 @@ async fn load(database: &str) -> Result<Plant, Error> {
     crate::store::plant::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
 }
 
-/// Loads the plant again whenever somebody has saved a change to it.
-async fn follow(database: String, line: watch::Sender<Arc<Plant>>, shutdown: Shutdown) {
+/// Loads the plant again whenever somebody has saved a change to it. So it also notices a database that is away while
+/// nothing arrives that the writers would want to store.
+async fn follow(database: String, line: watch::Sender<Arc<Plant>>, readiness: Readiness, shutdown: Shutdown) {
     let mut session = Session::new(&database);
     let mut known: Option<i64> = None;
+    let mut away = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(PLANT_CHECK) => {}
             () = shutdown.cancelled() => return,
         }
-        let Ok(client) = session.client().await else { continue };
+        let client = match session.client().await {
+            Ok(client) => client,
+            Err(failure) => {
+                away = true;
+                readiness.set("database", false, &failure.to_string());
+                continue;
+            }
+        };
         let looked =
             tokio::time::timeout(crate::store::session::LONGEST, crate::store::plant::revision(client)).await;
         let Ok(Ok(revision)) = looked else {
+            away = true;
+            readiness.set("database", false, "the database does not answer");
             session.discard();
             continue;
         };
+        if std::mem::take(&mut away) {
+            // Should it answer but store nothing, the writers say so again.
+            readiness.set("database", true, "ok");
+        }
         if known == Some(revision) {
             continue;
         }

@@ -39,8 +39,6 @@ pub struct Ears {
     pub readiness: Readiness,
     pub queue: mpsc::Sender<Queued>,
     pub line: watch::Sender<Option<Outbox>>,
-    /// Names this start of the centre.
-    pub start: String,
 }
 
 /// Connection settings of a centre.
@@ -73,7 +71,6 @@ pub fn settings(config: &crate::config::central::Mqtt, (host, port): (String, u1
 /// Listens until shutdown.
 pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
     let broker = format!("{}:{}", settings.host, settings.port);
-    ears.readiness.set("broker", false, "connecting");
     ears.life.connection(Connection::Down, clock::now());
     let mut notices = connect(settings, shutdown.clone());
     let mut down: Option<String> = None;
@@ -82,10 +79,10 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
             Notice::Connected(outbox) => {
                 tracing::info!(broker, "connected to the broker");
                 down = None;
-                announce(&outbox, &ears.start).await;
+                announce(&outbox).await;
                 ears.life.connection(Connection::Up, clock::now());
-                ears.readiness.set("broker", true, "ok");
                 ears.line.send_replace(Some(outbox));
+                ears.readiness.set("broker", true, "ok");
             }
             Notice::Lost(reason) => {
                 ears.line.send_replace(None);
@@ -101,12 +98,13 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
     }
 }
 
-/// Tells the gateways that a centre has started: they send again at once what is not receipted.
-async fn announce(outbox: &Outbox, start: &str) {
+/// Tells the gateways that a centre listens from now on: they send again at once what is not receipted. What they sent
+/// while it did not listen has not reached it, so each connection counts as a start.
+async fn announce(outbox: &Outbox) {
     let status = CentralStatus {
         v: 1,
         online: true,
-        start: start.to_owned(),
+        start: uuid::Uuid::now_v7().simple().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     if let Ok(payload) = serde_json::to_vec(&status) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use jiff::tz::TimeZone;
 use tokio_postgres::Client;
 
 use crate::cli::exit_code;
@@ -52,7 +53,27 @@ impl Database {
         })
     }
 
-    fn url(&self) -> Result<String, Failure> {
+    /// The jurisdiction's time zone: `central.zone` of the configuration, or the usual one.
+    pub fn zone(&self) -> Result<TimeZone, Failure> {
+        const USUAL: &str = "Asia/Shanghai";
+        let named = |name: &str| TimeZone::get(name).ok();
+        let zone = match &self.config {
+            None => named(USUAL),
+            Some(file) => {
+                let source = read_file(file)?;
+                let document = Document::parse(&source.file, &source.text, Overlay::Environment)
+                    .map_err(|problems| Failure::input(problems.to_string()))?;
+                let zone = document.root().table("central").optional("zone", check::any_text());
+                named(zone.flatten().as_deref().unwrap_or(USUAL))
+            }
+        };
+        zone.ok_or_else(|| {
+            Failure::input("central.zone is a time zone of the IANA database, as \"Asia/Shanghai\"")
+        })
+    }
+
+    /// The database's URL.
+    pub fn url(&self) -> Result<String, Failure> {
         let url = match (&self.database, &self.config) {
             (Some(url), _) => url.clone(),
             (None, Some(file)) => of_configuration(&read_file(file)?)?,

@@ -107,7 +107,7 @@ async fn play(arguments: &Arguments, shutdown: &Shutdown) -> anyhow::Result<bool
     loop {
         for alert in receiver.since(seen) {
             seen += 1;
-            let line = screen.alert(&alert, &stage.simulator);
+            let line = Screen::alert(&alert, &stage.simulator);
             if told.is_none() && line.is_the_rise {
                 told = Some(line.clone());
             }

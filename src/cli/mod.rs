@@ -8,12 +8,20 @@ mod demo;
 mod gateway;
 /// `cems central`: the centre.
 mod central;
+/// `cems recompute`: averages and verdicts again from the stored scans.
+mod recompute;
 /// `cems seed`: pollutants, rules and plant into the database.
 mod seed;
 /// `cems migrate`: the tables brought to this version.
 mod migrate;
 /// `cems check-config`: every problem of every file.
 mod check_config;
+/// `cems explain`: how a number came about.
+mod explain;
+/// `cems calc`: one number by hand.
+mod calc;
+/// `cems replay`: every average and verdict from a file of readings.
+mod replay;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -42,6 +50,8 @@ enum Command {
     Gateway(gateway::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
+    /// Compute averages and verdicts of one outlet again from its stored scans
+    Recompute(recompute::Arguments),
     /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
     /// Bring the tables of a database to the version of this program
@@ -50,6 +60,12 @@ enum Command {
     Seed(seed::Arguments),
     /// Check configuration and data files: every problem at once, nothing started
     CheckConfig(check_config::Arguments),
+    /// Show every step from a measured value to its verdict, recomputed and compared with what is stored
+    Explain(explain::Arguments),
+    /// Work out one number by hand: each step with its clause, formula and inputs
+    Calc(calc::Arguments),
+    /// Work out all averages, verdicts and masses of a file of readings, without a database
+    Replay(replay::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -59,9 +75,13 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
+        Command::Recompute(arguments) => recompute::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Calc(arguments) => calc::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::config::check::{any_text, boolean, milliseconds, seconds, small, text};
+use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
 use crate::config::problem::Problems;
 
@@ -140,7 +140,7 @@ fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
     let broker = mqtt.required(
         "url",
         text("\"mqtt://HOST[:PORT]\" or \"embedded\"", |url| {
-            if url == "embedded" { Some(None) } else { broker(url).map(Some) }
+            if url == "embedded" { Some(None) } else { check::broker(url).map(Some) }
         }),
     );
     let user = mqtt.optional("user", any_text());
@@ -148,17 +148,6 @@ fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
     let shared = mqtt.with_default("shared", boolean(), false);
     let inflight = mqtt.with_default("inflight", small(20..=20_000), 2000);
     Some(Mqtt { broker: broker?, user: user?, password: password?, shared: shared?, inflight: inflight? })
-}
-
-/// Host and port of `mqtt://host[:port]`.
-pub fn broker(url: &str) -> Option<(String, u16)> {
-    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (rest, 1883),
-    };
-    let valid = !host.is_empty() && !host.contains(['/', '@', ' ', ':']);
-    valid.then(|| (host.to_owned(), port))
 }
 
 fn silence(root: &mut Section<'_>) -> Option<Silence> {
@@ -188,6 +177,12 @@ mod tests {
         assert_eq!(central.database, None);
         assert_eq!(central.mqtt.broker, Some(("127.0.0.1".to_owned(), 1884)));
         assert!(central.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn the_example_is_right() {
+        let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
+        assert_eq!(parsed.err(), None);
     }
 
     #[test]

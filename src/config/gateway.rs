@@ -12,7 +12,6 @@ use crate::config::document::{Document, Overlay};
 use crate::config::problem::Problems;
 use crate::domain::flag::Flag;
 use crate::domain::plant::ChannelCode;
-use crate::mqtt::record::Hash;
 
 /// A gateway's configuration, checked.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ pub struct Gateway {
     pub analysers: Vec<Analyser>,
     pub outlets: Vec<Outlet>,
     /// SHA-256 of the file's text and of the values that the environment laid over it (all but the password).
-    pub hash: Hash,
+    pub hash: [u8; 32],
 }
 
 /// Which broker, as whom.

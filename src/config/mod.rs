@@ -20,6 +20,8 @@ pub mod pollutants;
 pub(in crate::config) mod law;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
+/// `readings.csv`: what `cems replay` works on.
+pub mod readings;
 /// `rules/1`: limits with their documents.
 pub mod rules;
 /// What the simulator serves, and what happens when.

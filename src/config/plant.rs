@@ -1,6 +1,7 @@
 //! `plant/1`: who operates what, measured by which analyser, spoken for by which gateway, and who is told.
 //! `seeds/plant-demo.toml` shows every key. Entries with `from` (and `until`) hold for a time; an entry without `until`
-//! ends where the next one begins. Rules and the law's lists may stand in the same document: see `docs/plant.md`.
+//! ends where the next one begins. A plant may bring its own rules, as
+//! `[[rule]]` of `rules/1`, and the law's lists: see `docs/plant.md`.
 
 /// `[[outlet]]` with its settings, analysers and channels.
 pub(in crate::config) mod outlet;

@@ -1,20 +1,31 @@
 //! Averages: a pure function of the next lower level. A minute is made of scans, an hour of minutes, a day of hours; live
 //! data, late data, recomputation and replay all come through here and therefore agree to the last bit.
 
+/// What a watcher is told.
+mod steps;
+/// What accumulates over a window.
+mod tally;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::correction::{Converted, Unwatched, to_reference};
+use crate::domain::correction::{Converted, Unwatched, Witness, to_reference};
 use crate::domain::emission::{mass_mg, rate};
-use crate::domain::evaluation::{ChannelValue, evaluate, own_reference};
+use crate::domain::evaluation::{evaluate, own_reference};
 use crate::domain::flag::{Flag, Status};
 use crate::domain::limit::AveragingPeriod;
-use crate::domain::plant::{Outlet, OutletSettings};
+use crate::domain::plant::{Channel, ChannelSettings, Outlet, OutletSettings};
 use crate::domain::pollutant::Role;
 use crate::domain::regime::{ConversionOrder, Regime};
 use crate::domain::scan::Reading;
-use crate::domain::window::Window;
+use crate::domain::window::{Window, lower as lower_period};
+
+use tally::Tally;
+pub use tally::snap;
+
+/// A channel with a longer period has a cycle: its minutes are mostly empty and its hour counts cycles, not minutes.
+const MINUTE_MS: u32 = 60_000;
 
 /// One channel in one window. All figures are snapped to 12 significant digits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,152 +61,23 @@ pub struct StoredScan {
     pub readings: Vec<Reading>,
 }
 
-/// Compensated (Neumaier) summation: the error does not grow with the number of terms.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    sum: f64,
-    lost: f64,
-    count: u32,
-}
-
-impl Mean {
-    fn add(&mut self, value: Option<f64>) {
-        let Some(value) = value else { return };
-        let sum = self.sum + value;
-        self.lost +=
-            if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
-        self.sum = sum;
-        self.count += 1;
-    }
-
-    /// The mean of all `expected` values; `None` when one of them was missing or there was none.
-    fn of(&self, expected: u32) -> Option<f64> {
-        if expected == 0 || self.count != expected {
-            return None;
-        }
-        Some(snap((self.sum + self.lost) / f64::from(expected))).filter(|mean| mean.is_finite())
-    }
-}
-
-/// The closest number with 12 significant digits. Sums of the same values in another order agree after it, and so do
-/// rounding and verdict.
-pub fn snap(value: f64) -> f64 {
-    format!("{value:.11e}").parse().unwrap_or(value)
-}
-
-/// What accumulates for one channel over a window.
-#[derive(Debug, Clone, Default)]
-struct Tally {
-    measured: Mean,
-    standard: Mean,
-    dry: Mean,
-    corrected: Mean,
-    min: Option<f64>,
-    max: Option<f64>,
-    n_valid: u32,
-    n_normal: u32,
-    statuses: BTreeMap<Status, u32>,
-    mass_mg: Option<i64>,
-}
-
-impl Tally {
-    fn widen(&mut self, low: Option<f64>, high: Option<f64>) {
-        self.min = self.min.map_or(low, |min| Some(low.map_or(min, |low| min.min(low))));
-        self.max = self.max.map_or(high, |max| Some(high.map_or(max, |high| max.max(high))));
-    }
-
-    fn note(&mut self, status: Status, times: u32) {
-        *self.statuses.entry(status).or_default() += times;
-    }
-
-    fn add_scan(&mut self, value: &ChannelValue, role: Role) {
-        if value.flag == Flag::Normal {
-            self.n_normal += 1;
-        }
-        if !value.counts(role) {
-            // A normal reading that lacks what its conversion needs is missing data, not a fault of its own.
-            let status =
-                if value.flag == Flag::Normal { Status::NoData } else { Status::of_flag(value.flag) };
-            self.note(status, 1);
-            return;
-        }
-        self.n_valid += 1;
-        self.note(Status::Normal, 1);
-        self.measured.add(value.measured);
-        self.standard.add(value.bases.standard);
-        self.dry.add(value.bases.dry);
-        self.corrected.add(value.corrected);
-        self.widen(value.measured, value.measured);
-    }
-
-    fn add_average(&mut self, average: &ChannelAverage) {
-        if average.flag == Flag::Normal {
-            self.n_normal += 1;
-        }
-        self.note(average.status, 1);
-        self.mass_mg = match (self.mass_mg, average.mass_mg) {
-            (Some(sum), Some(more)) => sum.checked_add(more),
-            (sum, more) => sum.or(more),
-        };
-        if !average.valid {
-            return;
-        }
-        self.n_valid += 1;
-        self.measured.add(average.measured);
-        self.standard.add(average.standard);
-        self.dry.add(average.dry);
-        self.corrected.add(average.corrected);
-        self.widen(average.min, average.max);
-    }
-
-    fn close(&self, period: AveragingPeriod, expected: u32, regime: &Regime) -> ChannelAverage {
-        let needed = regime.needed(period, expected);
-        let valid = self.n_valid >= needed;
-        let normal =
-            u64::from(self.n_normal) * 100 >= u64::from(regime.normal_share_percent) * u64::from(expected);
-        ChannelAverage {
-            measured: self.measured.of(self.n_valid),
-            standard: self.standard.of(self.n_valid),
-            dry: self.dry.of(self.n_valid),
-            corrected: self.corrected.of(self.n_valid),
-            min: self.min,
-            max: self.max,
-            n_valid: self.n_valid,
-            n_expected: expected,
-            status: if valid { Status::Normal } else { self.status(needed) },
-            flag: if normal { Flag::Normal } else { Flag::Fault },
-            valid,
-            mass_mg: self.mass_mg,
-        }
-    }
-
-    /// The status of a window that is not valid: the first source state with enough lower-level values, else the most
-    /// frequent other one, ties in the order below (HJ 76-2017 App. B leaves such windows open).
-    fn status(&self, needed: u32) -> Status {
-        let count = |status: Status| self.statuses.get(&status).copied().unwrap_or_default();
-        let source = [Status::SourceStopped, Status::StartUp, Status::ShutDown, Status::BankedFire];
-        if let Some(state) = source.into_iter().find(|state| count(*state) >= needed) {
-            return state;
-        }
-        let mut most = Status::NoData;
-        let mut times = 0;
-        for status in
-            [Status::Fault, Status::Maintenance, Status::Calibration, Status::OverRange, Status::NoData]
-        {
-            if count(status) > times {
-                (most, times) = (status, count(status));
-            }
-        }
-        most
-    }
-}
-
 /// Averages the scans of one minute; by position. Scans may come in any order and more than once.
 pub fn average_scans(
     window: Window,
     outlet: &Outlet,
     scans: &[StoredScan],
     regime: &Regime,
+) -> Vec<ChannelAverage> {
+    average_scans_watched(window, outlet, scans, regime, &mut Unwatched)
+}
+
+/// The same as [`average_scans`], watched.
+pub fn average_scans_watched(
+    window: Window,
+    outlet: &Outlet,
+    scans: &[StoredScan],
+    regime: &Regime,
+    witness: &mut impl Witness,
 ) -> Vec<ChannelAverage> {
     let in_order: BTreeMap<Timestamp, &StoredScan> =
         scans.iter().filter(|scan| window.contains(scan.at)).map(|scan| (scan.at, scan)).collect();
@@ -206,22 +88,42 @@ pub fn average_scans(
             tally.add_scan(value, channel.factor.role);
         }
     }
-    let length_ms = (window.end.as_millisecond() - window.start.as_millisecond()).unsigned_abs();
     let received = u32::try_from(in_order.len()).unwrap_or(u32::MAX);
     let mut averages: Vec<ChannelAverage> = Vec::with_capacity(tallies.len());
-    for (tally, channel) in tallies.iter_mut().zip(&outlet.channels) {
-        let settings = channel
-            .settings
-            .at(window.start)
-            .or_else(|| in_order.keys().find_map(|at| channel.settings.at(*at)));
-        let period_ms = settings.map_or(0, |settings| u64::from(settings.period_ms));
-        let expected =
-            length_ms.checked_div(period_ms).and_then(|n| u32::try_from(n).ok()).unwrap_or_default().max(1);
+    for (position, (tally, channel)) in tallies.iter_mut().zip(&outlet.channels).enumerate() {
+        witness.turn_to(position);
+        let settings = settings_of_channel(channel, window);
+        let expected = if is_slow(settings) {
+            let new = |scan: &&StoredScan| {
+                scan.readings.get(position).is_some_and(|reading| reading.flag != Flag::Absent)
+            };
+            u32::from(in_order.values().any(new))
+        } else {
+            due(settings, window).max(1)
+        };
         tally.note(Status::NoData, expected.saturating_sub(received));
-        averages.push(tally.close(window.period, expected, regime));
+        averages.push(tally.close(window.period, expected, regime, witness));
     }
-    convert_and_weigh(window, outlet, &mut averages, regime);
+    convert_and_weigh(window, outlet, &mut averages, regime, witness);
     averages
+}
+
+/// A channel's settings in a window: those at its start, or the first that begin within it.
+fn settings_of_channel(channel: &Channel, window: Window) -> Option<&ChannelSettings> {
+    let first_within =
+        || channel.settings.iter().find(|dated| window.contains(dated.from)).map(|dated| &dated.value);
+    channel.settings.at(window.start).or_else(first_within)
+}
+
+fn is_slow(settings: Option<&ChannelSettings>) -> bool {
+    settings.is_some_and(|settings| settings.period_ms > MINUTE_MS)
+}
+
+/// How many values a channel gives in a window.
+fn due(settings: Option<&ChannelSettings>, window: Window) -> u32 {
+    let length_ms = (window.end.as_millisecond() - window.start.as_millisecond()).unsigned_abs();
+    let period_ms = settings.map_or(0, |settings| u64::from(settings.period_ms));
+    length_ms.checked_div(period_ms).and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
 }
 
 /// Averages the next lower level's averages, given by their start; by position. Windows that are missing are missing
@@ -232,43 +134,63 @@ pub fn average_windows(
     lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
     (regime, n_expected): (&Regime, u32),
 ) -> Vec<ChannelAverage> {
+    average_windows_watched(window, outlet, lower, (regime, n_expected), &mut Unwatched)
+}
+
+/// The same as [`average_windows`], watched.
+pub fn average_windows_watched(
+    window: Window,
+    outlet: &Outlet,
+    lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
+    (regime, n_expected): (&Regime, u32),
+    witness: &mut impl Witness,
+) -> Vec<ChannelAverage> {
     let mut tallies = vec![Tally::default(); outlet.channels.len()];
-    let mut present = 0_u32;
     for averages in lower.range(window.start..window.end).map(|(_, averages)| averages) {
-        present += 1;
-        for (position, tally) in tallies.iter_mut().enumerate() {
-            match averages.get(position) {
-                Some(average) => tally.add_average(average),
-                None => tally.note(Status::NoData, 1),
-            }
+        for (average, tally) in averages.iter().zip(&mut tallies) {
+            tally.add_average(average);
         }
     }
-    for tally in &mut tallies {
-        tally.note(Status::NoData, n_expected.saturating_sub(present));
+    let of_minutes = lower_period(window.period) == Some(AveragingPeriod::Minute);
+    let mut averages: Vec<ChannelAverage> = Vec::with_capacity(tallies.len());
+    for (position, (tally, channel)) in tallies.iter_mut().zip(&outlet.channels).enumerate() {
+        witness.turn_to(position);
+        let settings = settings_of_channel(channel, window);
+        let expected =
+            if of_minutes && is_slow(settings) { due(settings, window).max(1) } else { n_expected };
+        tally.note(Status::NoData, expected.saturating_sub(tally.n_present));
+        averages.push(tally.close(window.period, expected, regime, witness));
     }
-    let mut averages: Vec<ChannelAverage> =
-        tallies.iter().map(|tally| tally.close(window.period, n_expected, regime)).collect();
-    convert_and_weigh(window, outlet, &mut averages, regime);
+    convert_and_weigh(window, outlet, &mut averages, regime, witness);
     averages
 }
 
 /// Oxygen correction of means, and mass, for the pollutants of a window.
-fn convert_and_weigh(window: Window, outlet: &Outlet, averages: &mut [ChannelAverage], regime: &Regime) {
+fn convert_and_weigh(
+    window: Window,
+    outlet: &Outlet,
+    averages: &mut [ChannelAverage],
+    regime: &Regime,
+    witness: &mut impl Witness,
+) {
     let Some(settings) = settings_of(outlet, window) else { return };
     let oxygen = oxygen_of(outlet, averages);
     let flow = flow_of(outlet, averages);
-    for (average, channel) in averages.iter_mut().zip(&outlet.channels) {
+    for (position, (average, channel)) in averages.iter_mut().zip(&outlet.channels).enumerate() {
         if channel.factor.role != Role::Pollutant {
             average.corrected = None;
             continue;
         }
+        witness.turn_to(position);
         if regime.conversion == ConversionOrder::OfMeans {
-            let converted = average
-                .dry
-                .map(|dry| to_reference(dry, oxygen, own_reference(settings), settings, &mut Unwatched));
+            let converted =
+                average.dry.map(|dry| to_reference(dry, oxygen, own_reference(settings), settings, witness));
             average.corrected = converted.and_then(Converted::value).map(snap);
         }
-        average.mass_mg = mass_of(window.period, average, flow);
+        let slow = settings_of_channel(channel, window).filter(|settings| is_slow(Some(settings)));
+        average.mass_mg = mass_of(window.period, average, flow, slow);
+        let hours = hours_weighed(window.period, average, slow);
+        witness.step(|| steps::mass(hours, average, flow));
     }
 }
 
@@ -297,11 +219,28 @@ fn flow_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
     of(Role::Flow).or_else(|| of(Role::Velocity))
 }
 
-/// A minute and a valid hour: concentration x flow x time (eq. 33), with the concentration at actual oxygen. An hour that is
-/// not valid, and everything longer or in between: the sum of what its parts emitted, so that nothing vanishes.
-fn mass_of(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>) -> Option<i64> {
+/// A minute and a valid hour: concentration x flow x time (eq. 33), with the concentration at actual oxygen; the value of a
+/// slow channel stands for its whole cycle. An hour that is not valid, and everything longer or in between: the sum of what its
+/// parts emitted, so that nothing vanishes.
+fn mass_of(
+    period: AveragingPeriod,
+    average: &ChannelAverage,
+    flow: Option<f64>,
+    slow: Option<&ChannelSettings>,
+) -> Option<i64> {
+    let Some(hours) = hours_weighed(period, average, slow) else { return average.mass_mg };
+    let rate = average.dry.zip(flow).and_then(|(dry, flow)| rate(dry, flow));
+    rate.and_then(|rate| mass_mg(rate, hours)).or(average.mass_mg)
+}
+
+/// The time that a window's own concentration and flow are multiplied with, hours; `None` where its parts are summed.
+fn hours_weighed(
+    period: AveragingPeriod,
+    average: &ChannelAverage,
+    slow: Option<&ChannelSettings>,
+) -> Option<f64> {
     let hours = match period {
-        AveragingPeriod::Minute => 1.0 / 60.0,
+        AveragingPeriod::Minute => f64::from(slow.map_or(MINUTE_MS, |slow| slow.period_ms)) / 3_600_000.0,
         AveragingPeriod::Hour => 1.0,
         AveragingPeriod::FiveMinutes
         | AveragingPeriod::TenMinutes
@@ -309,13 +248,16 @@ fn mass_of(period: AveragingPeriod, average: &ChannelAverage, flow: Option<f64>)
         | AveragingPeriod::Day
         | AveragingPeriod::Month
         | AveragingPeriod::Quarter
-        | AveragingPeriod::Year => return average.mass_mg,
+        | AveragingPeriod::Year => return None,
     };
-    if !average.valid {
-        return average.mass_mg;
-    }
-    let rate = average.dry.zip(flow).and_then(|(dry, flow)| rate(dry, flow));
-    rate.and_then(|rate| mass_mg(rate, hours)).or(average.mass_mg)
+    average.valid.then_some(hours)
+}
+
+/// A stored mass in kilograms.
+pub fn kilograms(mass_mg: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "masses are within 53 bits, see emission::mass_mg")]
+    let mg = mass_mg as f64;
+    mg / 1e6
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use crate::domain::limit::Reference;
 use crate::domain::plant::{
-    ChannelSettings, CutoffPolicy, Expression, MoistureBasis, OutletSettings, StateBasis, Unit,
+    ChannelSettings, CutoffPolicy, Expression, MoistureBasis, OutletSettings, Position, StateBasis, Unit,
 };
 use crate::domain::pollutant::{Factor, Role};
 
@@ -14,6 +14,8 @@ pub const STANDARD_PRESSURE_PA: f64 = 101_325.0;
 pub const MOLAR_VOLUME: f64 = 22.4;
 /// Closer to the oxygen of air than this (percent points) nothing is divided by the difference.
 pub const OXYGEN_EPSILON: f64 = 0.01;
+/// Parts per million in one percent by volume.
+pub const PPM_PER_PERCENT: f64 = 1e4;
 /// M(NO2)/M(NO) of eq. (21).
 pub const NO2_PER_NO: f64 = 46.0 / 30.0;
 
@@ -48,6 +50,9 @@ pub fn input(name: &'static str, value: impl Into<Option<f64>>, unit: &'static s
 /// Watches a calculation. The calculation is the same with and without a watcher.
 pub trait Witness {
     fn step(&mut self, describe: impl FnOnce() -> Step);
+
+    /// The steps that follow are of the channel at `position`.
+    fn turn_to(&mut self, _position: Position) {}
 }
 
 /// Nobody watches.
@@ -224,13 +229,14 @@ fn as_mass(
     if factor.role == Role::Oxygen {
         return finite(measured);
     }
-    if channel.unit == Unit::Ppm {
-        let mass = factor.molar_mass.and_then(|molar_mass| ppm_to_mg(measured, molar_mass));
+    if matches!(channel.unit, Unit::Ppm | Unit::Percent) {
+        let ppm = if channel.unit == Unit::Percent { measured * PPM_PER_PERCENT } else { measured };
+        let mass = factor.molar_mass.and_then(|molar_mass| ppm_to_mg(ppm, molar_mass));
         witness.step(|| Step {
             name: "mass",
             clause: "HJ 212-2017 App. D eq. (20), for NOx (22)",
             formula: "M/22.4 x C",
-            inputs: vec![input("C", measured, "ppm"), input("M", factor.molar_mass, "g/mol")],
+            inputs: vec![input("C", ppm, "ppm"), input("M", factor.molar_mass, "g/mol")],
             result: mass,
             unit: "mg/m3",
             note: mass.is_none().then(|| "the factor has no molar mass".to_owned()),

@@ -3,6 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::window::Window;
+
 /// The state of one thing that is watched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
@@ -66,6 +68,42 @@ pub fn next(state: Option<&State>, observation: Observation, hysteresis: Hystere
     }
 }
 
+/// The time of an episode of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub opened_at: Timestamp,
+    /// `None`: open.
+    pub closed_at: Option<Timestamp>,
+    /// Start of the last window above the limit.
+    pub last_above_at: Timestamp,
+}
+
+/// What becomes of an episode when one of its windows turns out not to be above the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retraction {
+    /// It was made of this window alone.
+    Withdraw,
+    /// It keeps the rest. A window in its middle leaves its time as it is: the reason tells.
+    Revise(Span),
+}
+
+/// Takes one window out of an episode.
+pub fn retract(span: Span, window: Window) -> Retraction {
+    let is_first = window.start <= span.opened_at;
+    let is_last = span.last_above_at <= window.start;
+    match (is_first, is_last) {
+        (true, true) => Retraction::Withdraw,
+        (true, false) => Retraction::Revise(Span { opened_at: window.end, ..span }),
+        (false, true) => Retraction::Revise(Span {
+            closed_at: Some(window.start),
+            // The windows before it touch each other, so the one before began a window's length earlier.
+            last_above_at: (window.start - window.end.duration_since(window.start)).max(span.opened_at),
+            ..span
+        }),
+        (false, false) => Retraction::Revise(span),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +155,24 @@ mod tests {
     #[test]
     fn the_first_window_below_ends_it() {
         assert_eq!(run(&[(0, 40.0, true), (3600, 30.0, false)], WINDOW), [Move::Begin, Move::End]);
+    }
+
+    #[test]
+    fn a_window_that_falls_out_withdraws_or_shortens() {
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let hour = |start: i64| {
+            let zone = jiff::tz::TimeZone::UTC;
+            Window::containing(crate::domain::limit::AveragingPeriod::Hour, at(start), &zone)
+        };
+        let span = |from: i64, to: Option<i64>, last: i64| Span {
+            opened_at: at(from),
+            closed_at: to.map(at),
+            last_above_at: at(last),
+        };
+        assert_eq!(retract(span(5, Some(6), 5), hour(5)), Retraction::Withdraw);
+        assert_eq!(retract(span(5, None, 5), hour(5)), Retraction::Withdraw);
+        assert_eq!(retract(span(5, Some(8), 7), hour(5)), Retraction::Revise(span(6, Some(8), 7)));
+        assert_eq!(retract(span(5, Some(8), 7), hour(7)), Retraction::Revise(span(5, Some(7), 6)));
+        assert_eq!(retract(span(5, Some(8), 7), hour(6)), Retraction::Revise(span(5, Some(8), 7)));
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::correction::{
-    Bases, Conditions, Converted, Witness, to_dry, to_dry_standard, to_reference,
+    Bases, Conditions, Converted, Step, Witness, input, to_dry, to_dry_standard, to_reference,
 };
 use crate::domain::emission::{dry_standard_flow, wet_flow};
 use crate::domain::flag::Flag;
@@ -86,13 +86,15 @@ pub fn evaluate(
         .collect();
     let conditions = conditions(settings, &resolved);
     let mut channels = nothing();
-    for ((value, resolved), channel) in channels.iter_mut().zip(&resolved).zip(&outlet.channels) {
+    let values = channels.iter_mut().zip(&resolved).zip(&outlet.channels);
+    for (position, ((value, resolved), channel)) in values.enumerate() {
         let Some((now, role, checked)) = resolved else { continue };
+        witness.turn_to(position);
         value.measured = checked.value;
         value.flag = checked.flag;
         let Some(measured) = checked.value else { continue };
         if matches!(role, Role::Velocity | Role::Flow) {
-            value.bases = flow_bases(measured, now, settings, (&conditions, regime));
+            value.bases = flow_bases(measured, now, settings, (&conditions, regime), witness);
             continue;
         }
         value.bases = to_dry_standard(measured, &channel.factor, now, (&conditions, regime.zero_k), witness);
@@ -169,15 +171,46 @@ fn flow_bases(
     channel: &ChannelSettings,
     outlet: &OutletSettings,
     (conditions, regime): (&Conditions, &Regime),
+    witness: &mut impl Witness,
 ) -> Bases {
     let wet = if channel.unit == Unit::MetrePerSecond {
-        outlet.area_m2.and_then(|area| wet_flow(measured, outlet.velocity_coefficient, area))
+        let wet = outlet.area_m2.and_then(|area| wet_flow(measured, outlet.velocity_coefficient, area));
+        witness.step(|| Step {
+            name: "wet flow",
+            clause: "HJ 212-2017 App. D eq. (29), (30)",
+            formula: "3600 x F x Kv x Vp",
+            inputs: vec![
+                input("F", outlet.area_m2, "m2"),
+                input("Kv", outlet.velocity_coefficient, "1"),
+                input("Vp", measured, "m/s"),
+            ],
+            result: wet,
+            unit: "m3/h",
+            note: wet.is_none().then(|| "the outlet has no duct area".to_owned()),
+        });
+        wet
     } else if channel.unit == Unit::CubicMetrePerSecond {
         Some(measured * 3600.0)
     } else {
         Some(measured)
     };
-    Bases { standard: None, dry: wet.and_then(|wet| dry_standard_flow(wet, conditions, regime.zero_k)) }
+    let dry = wet.and_then(|wet| dry_standard_flow(wet, conditions, regime.zero_k));
+    witness.step(|| Step {
+        name: "dry flow",
+        clause: "HJ 212-2017 App. D eq. (31)",
+        formula: "Q x T0/(T0+ts) x (Ba+Ps)/101325 x (1-Xsw)",
+        inputs: vec![
+            input("Q", wet, "m3/h"),
+            input("ts", conditions.temperature_c, "C"),
+            input("Ba+Ps", conditions.pressure_pa, "Pa"),
+            input("Xsw", conditions.moisture_fraction, "fraction"),
+            input("T0", regime.zero_k, "K"),
+        ],
+        result: dry,
+        unit: "m3/h",
+        note: dry.is_none().then(|| "temperature, pressure or moisture is not available".to_owned()),
+    });
+    Bases { standard: None, dry }
 }
 
 #[cfg(test)]

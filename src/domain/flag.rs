@@ -109,6 +109,11 @@ impl Status {
         Status::Fault,
     ];
 
+    /// Its place in [`Status::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The code as HJ 76-2017 prints it.
     pub const fn code(self) -> &'static str {
         match self {

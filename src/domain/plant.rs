@@ -116,6 +116,9 @@ pub struct Gateway {
     pub name: Arc<str>,
 }
 
+/// No outlet has more channels than this.
+pub const MAX_CHANNELS: usize = 256;
+
 /// Index into an outlet's channels: append-only, never reordered.
 pub type Position = usize;
 

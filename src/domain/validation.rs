@@ -6,6 +6,9 @@ use crate::domain::plant::ChannelSettings;
 use crate::domain::pollutant::Role;
 use crate::domain::scan::Reading;
 
+/// Oxygen of air as the formulas print it, percent.
+const MOST_OXYGEN: f64 = 21.0;
+
 /// A reading after validation: a value only when it counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Checked {
@@ -15,8 +18,9 @@ pub struct Checked {
 
 /// Validates one reading against its channel's range and what is possible at all.
 ///
-/// Above the range the flag is `T` (HJ 212-2017 table 8). Below the range, oxygen below 0 or above that of air, moisture
-/// outside 0..100 % and anything that is no finite number is a fault (`D`): the instrument cannot have measured it.
+/// Above the range the flag is `T` (HJ 212-2017 table 8). Below the range, oxygen below 0 or above 21 %, moisture outside
+/// 0..100 % and anything that is no finite number is a fault (`D`): the instrument cannot have measured it. Where the
+/// procedure takes 20.9 % for air, oxygen between the two is air, not a fault: it is above every cut-off.
 pub fn validate(
     reading: Reading,
     channel: &ChannelSettings,
@@ -30,7 +34,7 @@ pub fn validate(
     let (low, high) = channel.range;
     let impossible = !value.is_finite()
         || value < low
-        || (role == Role::Oxygen && !(0.0..=oxygen_of_air_percent).contains(&value))
+        || (role == Role::Oxygen && !(0.0..=oxygen_of_air_percent.max(MOST_OXYGEN)).contains(&value))
         || (role == Role::Moisture && !(0.0..100.0).contains(&value));
     if impossible {
         return Checked { value: None, flag: Flag::Fault };
@@ -71,6 +75,8 @@ mod tests {
         assert_eq!(check(Some(f64::NAN), Flag::Normal, pollutant), (None, Flag::Fault));
         assert_eq!(check(Some(f64::INFINITY), Flag::Normal, pollutant), (None, Flag::Fault));
         assert_eq!(check(Some(21.5), Flag::Normal, Role::Oxygen), (None, Flag::Fault));
+        let air = Reading { value: Some(20.95), flag: Flag::Normal };
+        assert_eq!(validate(air, &channel, Role::Oxygen, 20.9).value, Some(20.95));
         assert_eq!(check(Some(100.0), Flag::Normal, Role::Moisture), (None, Flag::Fault));
         assert_eq!(check(None, Flag::Normal, pollutant), (None, Flag::Fault));
     }

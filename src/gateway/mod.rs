@@ -32,7 +32,7 @@ use crate::config::gateway::Gateway;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::spool::keeper::{self, Keeper, NotKept, State};
 use crate::gateway::spool::{Settings, SpoolError};
-use crate::mqtt::record::{Body, event as name};
+use crate::mqtt::record::{Body, Hash, event as name};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Reporting;
 
@@ -115,7 +115,7 @@ pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) ->
     let settings = Settings {
         folder: config.data_dir.clone(),
         gateway: config.name.clone(),
-        cfg: config.hash,
+        cfg: Hash(config.hash),
         cache_bytes: config.spool.cache_bytes,
         capacity_bytes: config.spool.capacity_bytes,
     };

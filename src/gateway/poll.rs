@@ -23,6 +23,8 @@ use crate::shutdown::Shutdown;
 
 /// Outlets that may wait for one analyser at the same time.
 const QUEUE: usize = 64;
+/// At the end, a scan that has begun gets so long to be finished: what an analyser has answered is not thrown away.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const CLOCK_LOOK: Duration = Duration::from_millis(500);
 
 /// What an outlet wants to know from one analyser.
@@ -103,8 +105,11 @@ pub async fn watch(
 ) {
     let (keeper, metrics) = outcome;
     let wanted = inquiries(&config, &outlet);
-    let mut ticks = Ticks::new(outlet.period);
+    let mut ticks = Ticks::new(outlet.period, clock::now());
     loop {
+        if shutdown.is_cancelled() {
+            return;
+        }
         match ticks.next(clock::now()) {
             Next::Wait(time) => {
                 tokio::select! {
@@ -114,9 +119,13 @@ pub async fn watch(
             }
             Next::Scan(at) => {
                 let left = ticks.time_left(at, clock::now());
+                let over = async {
+                    shutdown.cancelled().await;
+                    tokio::time::sleep(LAST_ANSWERS).await;
+                };
                 let answered = tokio::select! {
                     answered = collect(&wanted, &analysers, left) => answered,
-                    () = shutdown.cancelled() => return,
+                    () = over => return,
                 };
                 let scan: Scan = assemble(&config, &outlet, at, &answered);
                 metrics.scans.get_or_create(&OutletLabels { outlet: outlet.code.clone() }).inc();

@@ -18,7 +18,7 @@ use crate::gateway::spool::Entry;
 use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, connect};
 use crate::mqtt::receipt::{Ranges, Receipt, property};
-use crate::mqtt::record::{Epoch, MAX_MESSAGE_BYTES, time_text};
+use crate::mqtt::record::{Epoch, Hash, MAX_MESSAGE_BYTES, time_text};
 use crate::mqtt::status::{CentralStatus, GatewayStatus};
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane};
 use crate::shutdown::Shutdown;
@@ -296,7 +296,7 @@ impl Publisher {
         GatewayStatus {
             online: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            cfg: self.parts.config.hash.to_string(),
+            cfg: Hash(self.parts.config.hash).to_string(),
             spool_records: state.records,
             spool_hours_left: hours_left(&self.parts.config, &state),
             oldest_unreceipted: state.oldest.map(time_text),

@@ -14,7 +14,8 @@ const WAIT_AFTER_STEP_BACK_MS: i64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Ticks {
     period_ms: i64,
-    last: Option<i64>,
+    /// The newest that was given, or that was over at the start.
+    last: i64,
 }
 
 /// What to do now.
@@ -27,22 +28,25 @@ pub enum Next {
 }
 
 impl Ticks {
-    /// `period`: whole milliseconds that divide a minute.
-    pub fn new(period: Duration) -> Ticks {
-        Ticks { period_ms: i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1), last: None }
+    /// `period`: whole milliseconds that divide a minute. The first tick is after `started`: the one before may have been
+    /// scanned by the run before, and a second scan of it would claim the place of the first.
+    pub fn new(period: Duration, started: Timestamp) -> Ticks {
+        let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);
+        let now_ms = started.as_millisecond();
+        Ticks { period_ms, last: now_ms - now_ms.rem_euclid(period_ms) }
     }
 
     /// The tick that is due, or how long there is none. A tick is due until half its period is over.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let now_ms = now.as_millisecond();
         let tick = now_ms - now_ms.rem_euclid(self.period_ms);
-        let fresh = self.last.is_none_or(|last| tick > last || last - tick > WAIT_AFTER_STEP_BACK_MS);
+        let fresh = tick > self.last || self.last - tick > WAIT_AFTER_STEP_BACK_MS;
         let in_time = now_ms - tick <= self.period_ms / 2;
         if fresh
             && in_time
             && let Ok(at) = Timestamp::from_millisecond(tick)
         {
-            self.last = Some(tick);
+            self.last = tick;
             return Next::Scan(at);
         }
         let wait_us = (tick + self.period_ms).saturating_mul(1000).saturating_sub(now.as_microsecond());
@@ -100,9 +104,21 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Every 2 s, from a while before.
+    fn every_two_seconds() -> Ticks {
+        Ticks::new(Duration::from_secs(2), at("2026-11-21T04:00:03.999Z"))
+    }
+
+    #[test]
+    fn a_restart_does_not_scan_a_tick_again() {
+        let mut ticks = Ticks::new(Duration::from_secs(2), at("2026-11-21T04:00:06.100Z"));
+        assert_eq!(ticks.next(at("2026-11-21T04:00:06.200Z")), Next::Wait(Duration::from_millis(1800)));
+        assert_eq!(ticks.next(at("2026-11-21T04:00:08.000Z")), Next::Scan(at("2026-11-21T04:00:08Z")));
+    }
+
     #[test]
     fn ticks_are_on_whole_periods_each_once() {
-        let mut ticks = Ticks::new(Duration::from_secs(2));
+        let mut ticks = every_two_seconds();
         assert_eq!(ticks.next(at("2026-11-21T04:00:05.500Z")), Next::Wait(Duration::from_millis(500)));
         assert_eq!(ticks.next(at("2026-11-21T04:00:06.001Z")), Next::Scan(at("2026-11-21T04:00:06Z")));
         assert_eq!(ticks.next(at("2026-11-21T04:00:06.300Z")), Next::Wait(Duration::from_millis(1700)));
@@ -111,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_stall_makes_a_gap_and_no_burst() {
-        let mut ticks = Ticks::new(Duration::from_secs(2));
+        let mut ticks = every_two_seconds();
         assert_eq!(ticks.next(at("2026-11-21T04:00:06Z")), Next::Scan(at("2026-11-21T04:00:06Z")));
         assert_eq!(ticks.next(at("2026-11-21T04:10:06.100Z")), Next::Scan(at("2026-11-21T04:10:06Z")));
         assert_eq!(ticks.next(at("2026-11-21T04:10:06.200Z")), Next::Wait(Duration::from_millis(1800)));
@@ -124,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_small_step_back_gives_no_tick_twice_and_a_large_one_goes_on() {
-        let mut ticks = Ticks::new(Duration::from_secs(2));
+        let mut ticks = every_two_seconds();
         assert!(matches!(ticks.next(at("2026-11-21T04:00:06Z")), Next::Scan(_)));
         assert!(matches!(ticks.next(at("2026-11-21T04:00:04.100Z")), Next::Wait(_)));
         assert!(matches!(ticks.next(at("2026-11-21T04:00:06.100Z")), Next::Wait(_)));
@@ -134,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_scan_closes_before_its_period_ends() {
-        let ticks = Ticks::new(Duration::from_secs(2));
+        let ticks = every_two_seconds();
         let tick = at("2026-11-21T04:00:06Z");
         assert_eq!(ticks.time_left(tick, at("2026-11-21T04:00:06.400Z")), Duration::from_millis(1500));
         assert_eq!(ticks.time_left(tick, at("2026-11-21T04:00:09Z")), Duration::ZERO);
@@ -162,8 +178,9 @@ mod tests {
             period in prop::sample::select(vec![500_u64, 1000, 2000, 5000, 60_000]),
             steps in proptest::collection::vec(0_i64..5000, 1..80),
         ) {
-            let mut ticks = Ticks::new(Duration::from_millis(period));
             let (mut now, mut last) = (1_795_000_000_000_i64, i64::MIN);
+            let started = Timestamp::from_millisecond(now).unwrap();
+            let mut ticks = Ticks::new(Duration::from_millis(period), started);
             for step in steps {
                 now += step;
                 match ticks.next(Timestamp::from_millisecond(now).unwrap()) {

@@ -122,17 +122,6 @@ pub fn connect(settings: Settings, shutdown: Shutdown) -> mpsc::Receiver<Notice>
     receiver
 }
 
-/// Host and port of `mqtt://host[:port]`.
-pub fn parse_url(url: &str) -> Option<(String, u16)> {
-    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        Some(_) | None => (rest, 1883),
-    };
-    let valid = !host.is_empty() && !host.contains(['/', '@', ' ']);
-    valid.then(|| (host.to_owned(), port))
-}
-
 async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: Shutdown) {
     let mut failures = 0_u32;
     loop {
@@ -282,15 +271,6 @@ async fn leave(client: &AsyncClient, events: &mut EventLoop) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_read_or_refused() {
-        assert_eq!(parse_url("mqtt://127.0.0.1:1884"), Some(("127.0.0.1".to_owned(), 1884)));
-        assert_eq!(parse_url("mqtt://broker.example"), Some(("broker.example".to_owned(), 1883)));
-        assert_eq!(parse_url("tcp://x:1"), None);
-        assert_eq!(parse_url("mqtt://:1883"), None);
-        assert_eq!(parse_url("mqtt://host:99999"), None);
-    }
 
     #[test]
     fn back_off_grows_and_is_bounded() {

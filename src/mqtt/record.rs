@@ -22,15 +22,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::domain::flag::Flag;
-use crate::domain::plant::ChannelCode;
+use crate::domain::plant::{ChannelCode, MAX_CHANNELS};
 use crate::domain::scan::{Reading, Scan};
 
 /// The only version there is.
 pub const VERSION: u32 = 1;
 /// The broker refuses larger messages; so do we.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-/// No outlet has more channels than this.
-pub const MAX_CHANNELS: usize = 256;
 
 /// A SHA-256 hash, 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

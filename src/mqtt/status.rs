@@ -51,7 +51,8 @@ impl GatewayStatus {
 pub struct CentralStatus {
     pub v: u32,
     pub online: bool,
-    /// New for each start of a centre.
+    /// New for each start of a centre, and each time that it comes back to the broker: what was sent in between has not
+    /// reached it.
     pub start: String,
     pub version: String,
 }

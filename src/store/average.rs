@@ -114,7 +114,8 @@ fn flag_of(letter: Option<char>) -> Flag {
     letter.and_then(Flag::from_letter).unwrap_or(Flag::Fault)
 }
 
-fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
+/// Columns 4 to 15 of a wide row.
+pub(super) fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
     let figures: [Vec<Option<f64>>; 6] =
         [row.get(4), row.get(5), row.get(6), row.get(7), row.get(8), row.get(9)];
     let n_valid: Vec<i16> = row.get(10);
@@ -146,7 +147,8 @@ fn channels_of_wide(row: &Row) -> Vec<ChannelAverage> {
         .collect()
 }
 
-fn channel_of_long(row: &Row) -> ChannelAverage {
+/// Columns 5 to 16 of a long row.
+pub(super) fn channel_of_long(row: &Row) -> ChannelAverage {
     let count = |index: usize| u32::try_from(row.get::<_, i32>(index)).unwrap_or(0);
     ChannelAverage {
         measured: row.get(5),
@@ -194,7 +196,7 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
     let status = letters(|average| average.status.letter());
     let flag = letters(|average| average.flag.letter());
     let valid = letters(|average| if average.valid { '1' } else { '0' });
-    let flat = |figure: fn(&ChannelAverage) -> Option<f64>| -> Vec<f64> {
+    let numbers = |figure: fn(&ChannelAverage) -> Option<f64>| -> Vec<f64> {
         rows.iter()
             .flat_map(|row| row.channels.iter().map(move |average| figure(average).unwrap_or(f64::NAN)))
             .collect()
@@ -237,12 +239,12 @@ async fn store_wide(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
             &METHOD,
             &counts(|average| average.n_valid),
             &counts(|average| average.n_expected),
-            &flat(|average| average.measured),
-            &flat(|average| average.standard),
-            &flat(|average| average.dry),
-            &flat(|average| average.corrected),
-            &flat(|average| average.min),
-            &flat(|average| average.max),
+            &numbers(|average| average.measured),
+            &numbers(|average| average.standard),
+            &numbers(|average| average.dry),
+            &numbers(|average| average.corrected),
+            &numbers(|average| average.min),
+            &numbers(|average| average.max),
             &mass,
         ],
     )
@@ -302,45 +304,6 @@ async fn store_long(client: &Client, rows: &[&Averages], made_at: Timestamp) -> 
             &made_at,
             &METHOD,
             &all.iter().map(|row| row.2.mass_mg).collect::<Vec<Option<i64>>>(),
-        ],
-    ).await;
-    insert.map(|_rows| ())
-}
-
-/// One verdict ready to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewVerdict {
-    pub of: Of,
-    pub position: usize,
-    pub window: Window,
-    pub revision: i32,
-    pub rule_id: i32,
-    pub verdict: crate::domain::exceedance::Verdict,
-}
-
-/// Stores verdicts, within the caller's transaction.
-///
-/// # Errors
-/// [`Failure`] when the database does not take them.
-pub async fn store_verdicts(client: &Client, rows: &[NewVerdict]) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let insert = execute(client, "INSERT INTO verdict_row (outlet_id, source_id, position, period, revision, rule_id, start, outcome, corrected, limit_mg_m3, ratio_over) \
-         SELECT * FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::smallint[], $5::int[], $6::int[], $7::timestamptz[], $8::text[], \
-         $9::float8[], $10::float8[], $11::float8[])",
-        &[
-            &rows.iter().map(|row| row.of.0).collect::<Vec<i32>>(),
-            &rows.iter().map(|row| row.of.1).collect::<Vec<i16>>(),
-            &rows.iter().map(|row| i16::try_from(row.position).unwrap_or(i16::MAX)).collect::<Vec<i16>>(),
-            &rows.iter().map(|row| period_id(row.window.period)).collect::<Vec<i16>>(),
-            &rows.iter().map(|row| row.revision).collect::<Vec<i32>>(),
-            &rows.iter().map(|row| row.rule_id).collect::<Vec<i32>>(),
-            &rows.iter().map(|row| row.window.start).collect::<Vec<Timestamp>>(),
-            &rows.iter().map(|row| row.verdict.outcome.name()).collect::<Vec<&str>>(),
-            &rows.iter().map(|row| row.verdict.corrected).collect::<Vec<Option<f64>>>(),
-            &rows.iter().map(|row| row.verdict.limit).collect::<Vec<f64>>(),
-            &rows.iter().map(|row| row.verdict.ratio_over).collect::<Vec<Option<f64>>>(),
         ],
     ).await;
     insert.map(|_rows| ())

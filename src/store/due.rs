@@ -75,11 +75,20 @@ pub async fn append_in(client: &Client, dues: &[Due]) -> Result<(), Failure> {
     bounded(append(client, &statement, dues)).await
 }
 
-/// What one claim took: the rows' ids and, each once, the windows that they name.
+/// One due row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub id: i64,
+    pub outlet_id: i32,
+    pub source_id: i16,
+    pub period: AveragingPeriod,
+    pub start: Timestamp,
+}
+
+/// What one claim took: rows of one period.
 #[derive(Debug, Default)]
 pub struct Claim {
-    pub ids: Vec<i64>,
-    pub windows: Vec<(i32, i16, AveragingPeriod, Timestamp)>,
+    pub rows: Vec<Row>,
 }
 
 /// Within the caller's transaction: locks the lane against other closers until its end and reads the rows of one period
@@ -97,24 +106,44 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
          (SELECT min(period) FROM due WHERE lane = $1 AND due_at <= $2) ORDER BY due_at LIMIT $3",
         &[&lane, &now, &most],
     ).await;
-    let mut claim = Claim::default();
-    for row in query? {
-        claim.ids.push(row.get(0));
-        if let Some(period) = period_of(row.get(3)) {
-            claim.windows.push((row.get(1), row.get(2), period, row.get(4)));
-        }
-    }
-    claim.windows.sort_unstable();
-    claim.windows.dedup();
-    Ok(Some(claim))
+    let row = |row: &tokio_postgres::Row| {
+        let period = period_of(row.get(3))?;
+        Some(Row { id: row.get(0), outlet_id: row.get(1), source_id: row.get(2), period, start: row.get(4) })
+    };
+    Ok(Some(Claim { rows: query?.iter().filter_map(row).collect() }))
 }
 
-/// Deletes what a claim read, within the same transaction.
+/// Deletes rows that a claim read, within the same transaction.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
-pub async fn settle(client: &Client, claim: &Claim) -> Result<(), Failure> {
-    execute(client, "DELETE FROM due WHERE id = ANY ($1)", &[&claim.ids]).await.map(|_rows| ())
+pub async fn settle(client: &Client, ids: &[i64]) -> Result<(), Failure> {
+    execute(client, "DELETE FROM due WHERE id = ANY ($1)", &[&ids]).await.map(|_rows| ())
+}
+
+/// Whether anything of an outlet is due.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn waits(client: &Client, outlet_id: i32, now: Timestamp) -> Result<bool, Failure> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM due WHERE lane = $1 AND outlet_id = $2 AND due_at <= $3)";
+    query_one(client, sql, &[&lane(outlet_id), &outlet_id, &now]).await.map(|row| row.get(0))
+}
+
+/// Makes every minute of `[from, to)` due that still has scans. What retention has dropped is never computed again. Gives the
+/// number of minutes.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn again(
+    client: &Client,
+    outlet_id: i32,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<u64, Failure> {
+    let sql = "INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
+        SELECT DISTINCT $1::smallint, outlet_id, source_id, 0::smallint, date_trunc('minute', measured_at), now() FROM scan \
+        WHERE outlet_id = $2 AND measured_at >= $3 AND measured_at < $4";
+    execute(client, sql, &[&lane(outlet_id), &outlet_id, &from, &to]).await
 }
 
 /// How many rows wait, and since when the oldest is overdue.

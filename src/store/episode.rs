@@ -56,7 +56,7 @@ pub async fn observe(
         return Ok(moved);
     }
     sightings.sort_by(|a, b| (&a.key, a.observation.at).cmp(&(&b.key, b.observation.at)));
-    let mut states = lock(client, &sightings).await?;
+    let mut states = lock(client, sightings.iter().map(|sighting| &sighting.key).collect()).await?;
     for sighting in &sightings {
         let state = states.entry(sighting.key.clone()).or_default();
         let seen = sighting.observation;
@@ -92,7 +92,7 @@ pub async fn observe(
 }
 
 #[derive(Debug, Default)]
-struct Locked {
+pub(super) struct Locked {
     last_at: Option<Timestamp>,
     open: Option<Open>,
     /// The open episode's figures changed.
@@ -123,8 +123,7 @@ impl<'k> Columns<'k> {
 }
 
 /// Makes and locks the state rows, in key order, and reads the open episodes.
-async fn lock(client: &Client, sightings: &[Sighting]) -> Result<BTreeMap<Key, Locked>, Failure> {
-    let mut keys: Vec<&Key> = sightings.iter().map(|sighting| &sighting.key).collect();
+pub(super) async fn lock(client: &Client, mut keys: Vec<&Key>) -> Result<BTreeMap<Key, Locked>, Failure> {
     keys.dedup();
     let columns = Columns::of(keys.iter().copied());
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
@@ -220,47 +219,6 @@ async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Fai
         ],
     ).await;
     update.map(|_rows| ())
-}
-
-/// Records an exceedance of the past, `[opened_at, closed_at)`: nobody is paged. One that touches another of the same key
-/// extends it; one that is known changes nothing.
-///
-/// # Errors
-/// [`Failure`] when the database does not answer.
-pub async fn record_historical(
-    client: &Client,
-    sighting: &Sighting,
-    closed_at: Timestamp,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let (key, seen) = (&sighting.key, sighting.observation);
-    // Holding the state row makes two closers take turns.
-    lock(client, std::slice::from_ref(sighting)).await?;
-    let extend = query(client, "UPDATE episode_row SET opened_at = least(opened_at, $6), last_above_at = greatest(last_above_at, $6), \
-         closed_at = greatest(closed_at, $7), peak = greatest(peak, $8) \
-         WHERE outlet_id = $1 AND position = $2 AND rule_id = $3 AND kind = $4 AND subject = $5 \
-         AND opened_at <= $7 AND (closed_at IS NULL OR closed_at >= $6) RETURNING id",
-        &[&key.outlet_id, &key.position, &key.rule_id, &key.kind.name(), &key.subject, &seen.at, &closed_at, &seen.value],
-    ).await;
-    if !extend?.is_empty() {
-        return Ok(());
-    }
-    let insert = execute(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, 'historical', $10)",
-        &[
-            &key.outlet_id,
-            &key.position,
-            &key.rule_id,
-            &key.kind.name(),
-            &key.subject,
-            &seen.at,
-            &closed_at,
-            &seen.value,
-            &sighting.limit,
-            &now,
-        ],
-    ).await;
-    insert.map(|_rows| ())
 }
 
 /// The keys of all open episodes of one kind.

@@ -1,9 +1,13 @@
 //! All SQL. Nothing here decides anything that a rule of the domain decides.
 
+/// Episodes of the past: found late, revised, withdrawn.
+pub mod history;
 /// The outbox of alerts.
 pub mod alert;
-/// Averages and verdicts.
+/// Averages.
 pub mod average;
+/// Verdicts.
+pub mod verdict;
 /// A connection with time-outs on everything.
 pub mod connect;
 /// Windows that are to be computed.
@@ -26,11 +30,11 @@ pub mod plant;
 pub mod provenance;
 /// What could not be accepted.
 pub mod quarantine;
+/// What people ask for: scans, averages with verdicts, alerts, episodes. Reading only.
+pub mod read;
 /// Scans, in batches.
 pub mod scan;
 /// One session with its prepared statements; every wait bounded.
 pub mod session;
-/// The newest scans.
-pub mod live;
 /// Served against stored.
 pub mod audit;

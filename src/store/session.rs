@@ -64,6 +64,24 @@ pub async fn bounded<T, E: Into<Failure>>(work: impl Future<Output = Result<T, E
     }
 }
 
+/// What keeps somebody from the database, so that it is said once and not at every attempt.
+#[derive(Debug, Default)]
+pub struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Notes it; true when it is another one than last time.
+    pub fn is_new(&mut self, reason: &str) -> bool {
+        let new = self.0.as_deref() != Some(reason);
+        self.0 = Some(reason.to_owned());
+        new
+    }
+
+    /// It works again.
+    pub fn over(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// The parameters of a statement.
 pub type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 

@@ -24,7 +24,7 @@ fn all_problems_of_all_files_end_in_exit_code_2() {
     assert!(output.stdout.is_empty());
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("a.toml:3: gateway[0].name: found \"GW\"; a gateway name"), "{told}");
-    assert!(told.contains("b.toml:1: schema: found no text; one of \"pollutants/1\""), "{told}");
+    assert!(told.contains("b.toml:1: schema: found no text; one of \"gateway/1\""), "{told}");
     assert!(told.ends_with("2 problems found; nothing was started or changed\n"), "{told}");
 
     let output = check_config(&["--json"], &files);

@@ -27,17 +27,18 @@ use cems::telemetry::Reporting;
 use crate::gateway::centre::Centre;
 use crate::gateway::stub::{Behaviour, Stub};
 use crate::support::servers::broker;
+use crate::support::wait::wait_until;
 
 /// Longest wait for anything.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds; says what did not happen otherwise.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = cems::clock::monotonic() + LIMIT;
-    while !condition() {
-        assert!(cems::clock::monotonic() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    wait_until(LIMIT, what, || {
+        let holds = condition();
+        async move { if holds { Ok(()) } else { Err("not yet") } }
+    })
+    .await;
 }
 
 /// A gateway with one outlet a stub: channels a21026 (register 0) and a21002 (register 50) of analyser `one`, and so on.

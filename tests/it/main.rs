@@ -21,11 +21,29 @@ mod simulator;
 mod gateway;
 /// The centre, fed with records made by hand.
 mod central;
+/// From one register to one alert.
+mod chain;
+/// Who falls silent is told once.
+mod silence;
+/// Parts fail; nothing is lost.
+mod outage;
 /// `cems check-config` as a user runs it.
 mod check_config;
+/// `cems calc` as a user runs it.
+mod calc;
+/// Averages and verdicts against an oracle that shares no code.
+mod oracle;
+/// `cems replay`: case folders, any order, bad input.
+mod replay;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
 /// The law's lists in a real PostgreSQL.
 mod law;
+/// `cems demo` as a newcomer runs it.
+mod demo;
+/// HTTP and `cems explain`.
+mod web;
+/// Windows on the real store.
+mod windows;
 /// House rules, as a test.
 mod tidy;

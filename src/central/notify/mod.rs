@@ -14,7 +14,7 @@ use crate::central::meters::Meters;
 use crate::clock;
 use crate::shutdown::Shutdown;
 use crate::store::alert::{Outcome, Waiting, attempted, claim};
-use crate::store::session::{Failure, Session};
+use crate::store::session::{Failure, Session, Trouble};
 
 /// So many deliveries are under way at once.
 const AT_ONCE: i64 = 32;
@@ -45,10 +45,15 @@ impl Courier {
     /// Runs until shutdown.
     pub async fn run(mut self, shutdown: Shutdown) {
         let client = webhook::client();
+        let mut trouble = Trouble::default();
         loop {
             let rung = Arc::clone(&self.outbox);
             let rung = rung.notified();
-            match self.round(&client).await {
+            let round = self.round(&client).await;
+            if round.is_ok() {
+                trouble.over();
+            }
+            match round {
                 Ok(0) => {
                     tokio::select! {
                         () = rung => {}
@@ -58,7 +63,9 @@ impl Courier {
                 }
                 Ok(_) => {}
                 Err(failure) => {
-                    tracing::warn!(%failure, "deliveries wait for the database");
+                    if trouble.is_new(&failure.to_string()) {
+                        tracing::warn!(%failure, "deliveries wait for the database");
+                    }
                     self.session.discard();
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}

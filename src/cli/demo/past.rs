@@ -19,22 +19,27 @@ const CHUNK: usize = 300;
 
 /// How far the past is; shared with the screen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<[AtomicU64; 2]>);
+pub(super) struct Progress(Arc<Scans>);
+
+#[derive(Debug, Default)]
+struct Scans {
+    done: AtomicU64,
+    all: AtomicU64,
+}
 
 impl Progress {
     /// Scans in the spool and scans in all; `None` when there is no past to make.
     pub(super) fn get(&self) -> Option<(u64, u64)> {
-        let [done, all] = &*self.0;
-        let all = all.load(Ordering::Relaxed);
-        (all > 0).then(|| (done.load(Ordering::Relaxed), all))
+        let all = self.0.all.load(Ordering::Relaxed);
+        (all > 0).then(|| (self.0.done.load(Ordering::Relaxed), all))
     }
 
     fn expect(&self, scans: u64) {
-        self.0[1].store(scans, Ordering::Relaxed);
+        self.0.all.store(scans, Ordering::Relaxed);
     }
 
     fn add(&self, scans: u64) {
-        self.0[0].fetch_add(scans, Ordering::Relaxed);
+        self.0.done.fetch_add(scans, Ordering::Relaxed);
     }
 }
 

@@ -19,8 +19,8 @@ use crate::domain::plant::{Outlet, Plant};
 use crate::domain::pollutant::Role;
 use crate::gateway::spool::keeper::State;
 use crate::simulator::server;
-use crate::store::live::{Latest, latest};
 use crate::store::plant;
+use crate::store::read::live::{Newest, newest};
 use crate::store::session::Session;
 
 /// The terminal.
@@ -76,7 +76,7 @@ impl Screen {
     }
 
     /// What is to be said of an alert.
-    pub(super) fn alert(&self, received: &Received, simulator: &server::Running) -> Told {
+    pub(super) fn alert(received: &Received, simulator: &server::Running) -> Told {
         let text = |key: &str| received.body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let changed = rise(simulator);
         let latency_ms =
@@ -122,7 +122,9 @@ impl Screen {
             *known = plant::load(client).await.ok();
         }
         let Some(plant) = known.as_ref() else { return };
-        let Ok(scans) = latest(client, now - SignedDuration::from_mins(5)).await else {
+        let ids: Vec<i32> = plant.outlets.iter().map(|outlet| outlet.id).collect();
+        let span = (now - SignedDuration::from_mins(5), now + SignedDuration::from_secs(5));
+        let Ok(scans) = newest(client, &ids, span).await else {
             session.discard();
             return;
         };
@@ -146,7 +148,7 @@ impl Screen {
         }
     }
 
-    fn table(&self, plant: &Plant, scans: &[Latest], now: Timestamp) -> String {
+    fn table(&self, plant: &Plant, scans: &[Newest], now: Timestamp) -> String {
         let mut table = String::new();
         let _always = writeln!(
             table,
@@ -183,7 +185,7 @@ fn rise(simulator: &server::Running) -> Option<(String, Timestamp)> {
     Some((outlet.code.clone(), simulator.started() + after))
 }
 
-fn row(outlet: &Outlet, scan: Option<&Latest>, now: Timestamp) -> String {
+fn row(outlet: &Outlet, scan: Option<&Newest>, now: Timestamp) -> String {
     let Some(scan) = scan else {
         return format!("{:<22} {:>16} {:>16} {:>16} {:>7}  no data yet", outlet.code, "", "", "", "");
     };
@@ -195,7 +197,7 @@ fn row(outlet: &Outlet, scan: Option<&Latest>, now: Timestamp) -> String {
             rule.factor == factor && rule.period == AveragingPeriod::Hour && rule.limit.holds(scan.at)
         });
         let limit = rules.map(|rule| rule.limit.value).min_by(f64::total_cmp);
-        let flag = scan.readings.get(position).map_or('-', |reading| reading.flag.letter());
+        let flag = scan.flags.chars().nth(position).unwrap_or('-');
         let limit_text = limit.map_or("-".to_owned(), |limit| limit.to_string());
         match scan.corrected.get(position).copied().flatten() {
             Some(value) => {
@@ -207,7 +209,7 @@ fn row(outlet: &Outlet, scan: Option<&Latest>, now: Timestamp) -> String {
     };
     let (pm, so2, nox) = (cell("a34013"), cell("a21026"), cell("a21002"));
     let oxygen = outlet.channels.iter().position(|channel| channel.factor.role == Role::Oxygen);
-    let oxygen = oxygen.and_then(|position| scan.readings.get(position)).and_then(|reading| reading.value);
+    let oxygen = oxygen.and_then(|position| scan.measured.get(position)).copied().flatten();
     let oxygen = oxygen.map_or(String::new(), |value| format!("{value:.2}"));
     let age = now.duration_since(scan.at).as_secs();
     let state = if age > 10 {

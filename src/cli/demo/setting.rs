@@ -13,7 +13,7 @@ use crate::config::{central, gateway, scenario, seeds};
 use crate::domain::history::{Dated, History};
 use crate::embedded::Account;
 use crate::simulator::server::Endpoint;
-use crate::store::{connect, live, migrate, plant};
+use crate::store::{connect, migrate, plant};
 
 /// The gateway of the built-in plant.
 pub(super) const GATEWAY: &str = "gw-demo";
@@ -49,7 +49,7 @@ pub(super) fn empty(folder: &Path) -> anyhow::Result<()> {
 pub(super) async fn seed(database: &str, webhook: &str, now: Timestamp) -> anyhow::Result<bool> {
     let mut client = connect::connect(database, "cems demo").await?;
     migrate::migrate(&mut client).await?;
-    let fresh = !live::any_scan(&client).await? && plant::load(&client).await?.outlets.is_empty();
+    let fresh = plant::load(&client).await?.outlets.is_empty();
     let mut given = if fresh {
         let mut given = catalogue::parse(&[seeds::pollutants(), seeds::rules(), seeds::demonstration()])?;
         poll_faster_from(&mut given, Timestamp::from_second(now.as_second())?)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use config::ValueKind;
 
+use sha2::{Digest, Sha256};
+
 use crate::config::check;
 use crate::config::document::{Document, Section};
 use crate::config::gateway::{
@@ -12,10 +14,7 @@ use crate::config::gateway::{
     StatusRule, Table,
 };
 use crate::domain::flag::Flag;
-use crate::domain::plant::{ChannelCode, is_outlet_code};
-use crate::mqtt::connection::parse_url;
-use crate::mqtt::record::{Hash, MAX_CHANNELS};
-use crate::mqtt::topic::is_gateway_name;
+use crate::domain::plant::{ChannelCode, MAX_CHANNELS, is_gateway_name, is_outlet_code};
 
 const TABLES: [(&str, Table); 2] = [("holding", Table::Holding), ("input", Table::Input)];
 const NUMBERS: [(&str, Number); 5] = [
@@ -37,7 +36,7 @@ const STATUS_FLAGS: [(&str, Flag); 6] = [
     ("T", Flag::OverRange),
 ];
 
-pub fn hash(text: &str, document: &Document) -> Hash {
+pub fn hash(text: &str, document: &Document) -> [u8; 32] {
     let mut content = text.to_owned();
     for (key, value) in document.overlaid().iter().filter(|(key, _)| *key != "mqtt.password") {
         content.push_str("\n# ");
@@ -45,10 +44,10 @@ pub fn hash(text: &str, document: &Document) -> Hash {
         content.push('=');
         content.push_str(value);
     }
-    Hash::of(content.as_bytes())
+    Sha256::digest(content.as_bytes()).into()
 }
 
-pub fn gateway(root: &mut Section<'_>, hash: Hash) -> Option<Gateway> {
+pub fn gateway(root: &mut Section<'_>, hash: [u8; 32]) -> Option<Gateway> {
     let schema = root.required("schema", check::one_of(&[("gateway/1", ())]));
     let mut head = root.table("gateway");
     let name = head.required(
@@ -78,7 +77,7 @@ pub fn gateway(root: &mut Section<'_>, hash: Hash) -> Option<Gateway> {
 }
 
 fn mqtt(section: &mut Section<'_>, name: Option<&str>) -> Option<Mqtt> {
-    let url = section.required("url", check::text("mqtt://HOST[:PORT]", parse_url));
+    let url = section.required("url", check::broker_url());
     let user = section.optional("user", check::any_text());
     let password = section.optional("password", password());
     let inflight = section.with_default("inflight", check::small(1..=10_000), 2000);

@@ -173,3 +173,118 @@ proptest! {
         }
     }
 }
+
+fn with_period(mut outlet: Outlet, position: usize, period_ms: u32) -> Outlet {
+    let mut settings = outlet.channels[position].settings.latest().unwrap().clone();
+    settings.period_ms = period_ms;
+    outlet.channels[position].settings = crate::domain::history::History::always(settings);
+    outlet
+}
+
+/// An hour of the kiln whose SO2 has a cycle of 300 s: a value in the first scan of every fifth minute, for `cycles` cycles.
+fn hour_with_cycles(cycles: i64) -> (BTreeMap<Timestamp, Vec<ChannelAverage>>, ChannelAverage) {
+    let outlet = with_period(kiln(), 0, 300_000);
+    let mut minutes = BTreeMap::new();
+    for minute in 0..60_i64 {
+        let scans: Vec<StoredScan> = (0..30)
+            .map(|i| {
+                let mut scan = scan(minute * 60 + i * 2, 60.0, 13.5);
+                if i > 0 || minute % 5 > 0 || minute / 5 >= cycles {
+                    scan.readings[0] = Reading::ABSENT;
+                }
+                scan
+            })
+            .collect();
+        let start = Timestamp::from_second(START + minute * 60).unwrap();
+        let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
+        minutes.insert(start, average_scans(window, &outlet, &scans, &HJ75_2017));
+    }
+    let hour = average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, (&HJ75_2017, 60));
+    (minutes, hour[0])
+}
+
+#[test]
+fn a_cycle_has_its_own_count() {
+    let (minutes, hour) = hour_with_cycles(12);
+    let nth = |n: usize| minutes.values().nth(n).unwrap()[0];
+    assert_eq!((nth(0).n_valid, nth(0).n_expected, nth(0).valid), (1, 1, true));
+    // Between two cycles nothing is due, so nothing is missing.
+    assert_eq!((nth(1).n_valid, nth(1).n_expected, nth(1).flag, nth(1).mass_mg), (0, 0, Flag::Absent, None));
+    assert_eq!((hour.n_valid, hour.n_expected, hour.valid, hour.flag), (12, 12, true, Flag::Normal));
+    assert_eq!((hour.corrected, hour.mass_mg), (Some(88.0), Some(12_076_877)));
+    let nine = hour_with_cycles(9).1;
+    assert_eq!((nine.n_valid, nine.valid, nine.status), (9, true, Status::Normal));
+    // One short: not valid, and its mass is what nine cycles of 300 s less one stand for.
+    let eight = hour_with_cycles(8).1;
+    assert_eq!((eight.valid, eight.status, eight.flag), (false, Status::NoData, Flag::Fault));
+    assert_eq!(eight.mass_mg, Some(8 * 1_006_406));
+}
+
+#[test]
+fn a_flow_survives_one_scan_without_temperature() {
+    let mut scans: Vec<StoredScan> = (0..30).map(|i| scan(i * 2, 60.0, 13.5)).collect();
+    scans[7].readings[2] = Reading::NO_ANSWER;
+    let averages = minute_of(&scans);
+    assert_eq!(averages[5].n_valid, 30);
+    assert_eq!(averages[0].mass_mg, Some(201_281));
+    // Without twelve there is no flow and no mass.
+    for scan in scans.iter_mut().skip(11) {
+        scan.readings[2] = Reading::NO_ANSWER;
+    }
+    assert_eq!((minute_of(&scans)[5].dry, minute_of(&scans)[0].mass_mg), (None, None));
+}
+
+#[test]
+fn one_reading_a_minute_is_the_minute() {
+    let mut outlet = kiln();
+    for position in 0..outlet.channels.len() {
+        outlet = with_period(outlet, position, 60_000);
+    }
+    let minute = average_scans(window(AveragingPeriod::Minute), &outlet, &[scan(0, 60.0, 13.5)], &HJ75_2017);
+    let so2 = minute[0];
+    assert_eq!((so2.n_valid, so2.n_expected, so2.valid, so2.flag), (1, 1, true, Flag::Normal));
+    assert_eq!((so2.corrected, so2.mass_mg), (Some(88.0), Some(201_281)));
+}
+
+fn day_of(hours: &[ChannelAverage]) -> Vec<ChannelAverage> {
+    let full = {
+        let minutes: BTreeMap<Timestamp, Vec<ChannelAverage>> = (0..60_i64)
+            .map(|i| (Timestamp::from_second(START + i * 60).unwrap(), minute_average(Status::Normal, true)))
+            .collect();
+        average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, (&HJ75_2017, 60))
+    };
+    let day = window(AveragingPeriod::Day);
+    let parts: BTreeMap<Timestamp, Vec<ChannelAverage>> = hours
+        .iter()
+        .zip(0_i64..)
+        .map(|(so2, i)| {
+            let mut averages = full.clone();
+            averages[0] = *so2;
+            averages[5].valid = so2.valid;
+            (Timestamp::from_second(day.start.as_second() + i * 3600).unwrap(), averages)
+        })
+        .collect();
+    average_windows(day, &kiln(), &parts, (&HJ75_2017, 24))
+}
+
+#[test]
+fn a_day_of_twenty_hours_is_valid_of_nineteen_not() {
+    let full = hour_of(&[(60, Status::Normal)]);
+    let partial = hour_of(&[(30, Status::Normal), (30, Status::Calibration)]);
+    // Eq. (25): 20 valid hours. Eq. (34): the mass of the day is the sum of its hours, partial ones with what they measured.
+    let day = day_of(&[[full; 20].as_slice(), &[partial; 4]].concat());
+    assert_eq!(
+        (day[0].valid, day[0].n_valid, day[0].status, day[0].corrected),
+        (true, 20, Status::Normal, Some(88.0))
+    );
+    assert_eq!(day[0].mass_mg, Some(20 * 12_076_877 + 4 * 30 * 201_281));
+    // Eq. (32): the volume of the day is the mean flow times its valid hours: 20 x 201,281.279779 m3.
+    let volume = day[5].dry.unwrap() * f64::from(day[5].n_valid);
+    assert_eq!(format!("{volume:.3}"), "4025625.596");
+    let day = day_of(&[[full; 19].as_slice(), &[partial; 5]].concat());
+    assert_eq!((day[0].valid, day[0].n_valid, day[0].status), (false, 19, Status::Calibration));
+    // 18 of 24 hours are three quarters: the transport flag is N where statistics say that the day is not valid.
+    let day = day_of(&[full; 18]);
+    assert_eq!((day[0].flag, day[0].valid, day[0].status), (Flag::Normal, false, Status::NoData));
+    assert_eq!(day_of(&[full; 17])[0].flag, Flag::Fault);
+}

@@ -191,10 +191,24 @@ CREATE TABLE episode_row (
     limit_mg_m3   float8,
     state         text        NOT NULL CHECK (state IN ('open', 'closed', 'historical', 'withdrawn')),
     noticed_at    timestamptz NOT NULL,
+    reason        text,
     PRIMARY KEY (outlet_id, id)
 );
+COMMENT ON COLUMN episode_row.reason IS 'Why it was last revised or withdrawn; all changes are in episode_change.';
 CREATE UNIQUE INDEX episode_one_open ON episode_row (outlet_id, position, rule_id, kind, subject) WHERE closed_at IS NULL;
 CREATE INDEX episode_by_time ON episode_row (outlet_id, opened_at);
+
+-- What became of episodes when figures changed later.
+CREATE TABLE episode_change (
+    outlet_id  integer     NOT NULL,
+    episode_id bigint      NOT NULL,
+    at         timestamptz NOT NULL,
+    what       text        NOT NULL CHECK (what IN ('revised', 'withdrawn')),
+    reason     text        NOT NULL,
+    opened_at  timestamptz NOT NULL,
+    closed_at  timestamptz
+);
+CREATE INDEX episode_change_of ON episode_change (outlet_id, episode_id);
 
 -- What people are told. Written in the same transaction as the episode; sent by workers, at least once.
 CREATE TABLE alert (
@@ -297,7 +311,7 @@ WHERE NOT EXISTS (SELECT 1 FROM verdict_row n
 
 CREATE VIEW episode AS
 SELECT e.id, o.code AS outlet, c.code AS channel, r.code AS rule, e.kind, e.subject, e.opened_at, e.closed_at, e.peak,
-       e.limit_mg_m3 AS "limit", e.state
+       e.limit_mg_m3 AS "limit", e.state, e.reason
 FROM episode_row e
 LEFT JOIN outlet o ON o.id = e.outlet_id
 LEFT JOIN channel c ON c.outlet_id = e.outlet_id AND c.position = e.position

@@ -2,6 +2,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::wait::slowness;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -101,12 +103,12 @@ async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>) {
                 frame(&request, request[6], &pdu)
             }
             Behaviour::Late => {
-                tokio::time::sleep(Duration::from_millis(450)).await;
+                slowness(Duration::from_millis(450)).await;
                 frame(&request, request[6], &words(&request, 0))
             }
             Behaviour::OftenLate => {
                 if served.is_multiple_of(3) {
-                    tokio::time::sleep(Duration::from_millis(22)).await;
+                    slowness(Duration::from_millis(22)).await;
                 }
                 frame(&request, request[6], &words(&request, 0))
             }

@@ -9,3 +9,13 @@ pub mod servers;
 pub mod wait;
 /// A running centre and a webhook that remembers.
 pub mod centre;
+/// The demonstration plant, simulated, with its gateway.
+pub mod plant;
+/// What was served against what is stored.
+pub mod ledger;
+/// The figures that must come out, by hand.
+pub mod formulas;
+/// All of it together.
+pub mod chain;
+/// A centre with everything around it.
+pub mod world;

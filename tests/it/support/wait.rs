@@ -29,6 +29,11 @@ where
     in_time.unwrap_or_else(|_late| panic!("waited {limit:?} for {what}; last seen: {last:?}"))
 }
 
+/// The slowness of a stand-in that is slow on purpose. No test waits with it.
+pub async fn slowness(of: Duration) {
+    tokio::time::sleep(of).await;
+}
+
 #[tokio::test]
 async fn the_last_state_is_told() {
     let waiting =

@@ -1,0 +1,163 @@
+//! A centre with everything around it, and a gateway that makes records as the test says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cems::clock;
+use cems::domain::flag::Flag;
+use cems::domain::plant::ChannelCode;
+use cems::domain::scan::{Reading, Scan};
+use cems::mqtt::connection::{Acknowledge, Delivery, Notice, Outbox, Settings, connect};
+use cems::mqtt::receipt::{Receipt, property};
+use cems::mqtt::record::{Body, Epoch, Hash, Record};
+use cems::shutdown::Shutdown;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_postgres::Client;
+
+use crate::support::centre::{Centre, Webhook, notify, seed};
+use crate::support::database::{TestDatabase, database};
+use crate::support::servers::{Own, broker};
+use crate::support::wait::wait_until;
+
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A gateway that makes records as the test says.
+pub struct Sender {
+    pub outbox: Outbox,
+    pub notices: mpsc::Receiver<Notice>,
+    pub epoch: Epoch,
+    pub seq: u64,
+    pub prev: Hash,
+    pub shutdown: Shutdown,
+}
+
+impl Sender {
+    pub async fn connect(port: u16) -> Sender {
+        let settings = Settings {
+            host: "127.0.0.1".to_owned(),
+            port,
+            client_id: "gw-demo".to_owned(),
+            credentials: None,
+            inflight: 2000,
+            will: None,
+            subscriptions: vec!["cems/v1/gw-demo/receipt".to_owned()],
+            acknowledge: Acknowledge::OnArrival,
+            keep_alive: Duration::from_secs(5),
+        };
+        let shutdown = Shutdown::new();
+        let mut notices = connect(settings, shutdown.clone());
+        loop {
+            if let Notice::Connected(outbox) = notices.recv().await.unwrap() {
+                return Sender { outbox, notices, epoch: Epoch::new(), seq: 0, prev: Hash::ZERO, shutdown };
+            }
+        }
+    }
+
+    /// The next record of the chain.
+    pub fn record(&mut self, at: Timestamp, readings: &[(&str, Reading)]) -> Vec<u8> {
+        let readings: BTreeMap<ChannelCode, Reading> =
+            readings.iter().map(|(code, reading)| (ChannelCode::new(code).unwrap(), *reading)).collect();
+        let scan =
+            Scan { outlet: "demo-cement-kiln".to_owned(), at, readings: readings.into_iter().collect() };
+        let record = Record {
+            gateway: "gw-demo".to_owned(),
+            epoch: self.epoch,
+            seq: self.seq,
+            prev: self.prev,
+            cfg: Hash::of(b"test"),
+            body: Body::Scan(scan),
+        };
+        let bytes = record.encode();
+        self.seq += 1;
+        self.prev = Hash::of(&bytes);
+        bytes
+    }
+
+    /// Publishes lines that begin at `first`.
+    pub async fn publish(&self, lane: &str, first: u64, lines: &[Vec<u8>]) {
+        let properties = vec![
+            (property::EPOCH.to_owned(), self.epoch.to_string()),
+            (property::FIRST.to_owned(), first.to_string()),
+            (property::LAST.to_owned(), (first + lines.len() as u64 - 1).to_string()),
+        ];
+        let topic = format!("cems/v1/gw-demo/{lane}");
+        self.outbox.publish(&topic, Delivery::AtLeastOnce, lines.join(&b'\n'), properties).await.unwrap();
+    }
+
+    /// Waits until receipts cover these numbers; gives those that were quarantined.
+    pub async fn receipted(&mut self, numbers: std::ops::Range<u64>) -> Vec<u64> {
+        let mut open: Vec<u64> = numbers.collect();
+        let mut quarantined = Vec::new();
+        while !open.is_empty() {
+            let notice = tokio::time::timeout(LIMIT, self.notices.recv()).await;
+            let Some(Notice::Message(message)) = notice.unwrap_or_else(|_| panic!("no receipt for {open:?}"))
+            else {
+                continue;
+            };
+            let receipt = Receipt::decode(&message.payload, "gw-demo").unwrap();
+            assert_eq!(receipt.epoch, self.epoch.to_string());
+            quarantined.extend(open.iter().copied().filter(|seq| receipt.quarantined.contains(*seq)));
+            open.retain(|seq| !receipt.covers(*seq));
+        }
+        quarantined
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub struct World {
+    pub database: TestDatabase,
+    pub client: Client,
+    pub broker: Own<cems::embedded::Mosquitto>,
+    pub webhook: Webhook,
+    pub centre: Centre,
+}
+
+pub async fn world(more: &str) -> World {
+    let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
+    let mut client = database.client().await;
+    seed(&mut client, &[notify(&webhook)]).await;
+    let centre = Centre::start(database.url(), broker.port(), more).await;
+    let parts = centre.reporting.readiness.parts();
+    assert!(parts.contains_key("broker"), "not ready before it listens: {parts:?}");
+    let world = World { database, client, broker, webhook, centre };
+    wait_until(LIMIT, "the centre to be ready", || async {
+        let parts = world.centre.reporting.readiness.parts();
+        if world.centre.reporting.readiness.all_ready() { Ok(()) } else { Err(parts) }
+    })
+    .await;
+    world
+}
+
+impl World {
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+pub fn normal(value: f64) -> Reading {
+    Reading { value: Some(value), flag: Flag::Normal }
+}
+
+/// A whole scan of the kiln: SO2 and O2 as given, dry and at standard state; the rest constant.
+pub fn kiln(so2: f64, oxygen: f64) -> Vec<(&'static str, Reading)> {
+    vec![
+        ("a21026", normal(so2)),
+        ("a21002", normal(40.0)),
+        ("a19001", normal(oxygen)),
+        ("a34013", normal(3.0)),
+        ("a01012", normal(110.0)),
+        ("a01013", normal(-0.5)),
+        ("a01014", normal(8.0)),
+        ("a01011", normal(12.0)),
+    ]
+}
+
+pub fn whole_second() -> Timestamp {
+    Timestamp::from_second(clock::now().as_second()).unwrap()
+}
