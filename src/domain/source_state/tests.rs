@@ -81,7 +81,7 @@ fn start_up_is_only_after_a_stop_and_only_so_long() {
     assert_eq!(state(&kiln_rule(), &values, 6), SourceState::StartUp);
     assert_eq!(state(&kiln_rule(), &values, 5 + 180), SourceState::StartUp);
     assert_eq!(state(&kiln_rule(), &values, 5 + 181), SourceState::Running);
-    assert_eq!(state(&kiln_rule(), &vec![(14.0, 90.0); 10], 9), SourceState::Running);
+    assert_eq!(state(&kiln_rule(), &[(14.0, 90.0); 10], 9), SourceState::Running);
     values[7] = (14.0, 130.0);
     assert_eq!(state(&kiln_rule(), &values, 7), SourceState::Running);
 }
