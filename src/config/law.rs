@@ -116,7 +116,11 @@ pub(in crate::config) fn link(written: &mut Written, outlets: &[OutletEntry], ru
 }
 
 fn check_need(need: &Need, written: &mut Written, outlets: &[OutletEntry], rules: &[Rule]) {
-    let find = |code: &str| outlets.iter().find(|outlet| *outlet.code == *code);
+    // Outlets come by code.
+    let find = |code: &str| {
+        let index = outlets.binary_search_by(|outlet| (*outlet.code).cmp(code)).ok()?;
+        outlets.get(index)
+    };
     match need {
         Need::Code { noun, code, place } => {
             written.require(noun, code, place);

@@ -125,13 +125,13 @@ pub struct Occupied {
 }
 
 impl Overlay {
-    /// Works out every minute of a window. Without rules and marks in it this costs nothing.
+    /// Works out every minute of a window. Without rules and marks near it this costs next to nothing.
     pub fn over(law: &OutletLaw, outlet: &Outlet, window: Window, signals: Signals<'_>) -> Overlay {
         let mut overlay = Overlay::default();
-        let touched = law.source_rules.iter().any(|rule| rule.times.touches(window.start, window.end))
-            || law.marks.iter().any(|ruled| ruled.times.touches(window.start, window.end));
+        let near = near(law, window);
+        let law = &near;
         let mut at = window.start;
-        while touched && at < window.end {
+        while !(law.source_rules.is_empty() && law.marks.is_empty()) && at < window.end {
             let sourced = source_state(law, outlet, at, signals);
             let mut conditions: Vec<Option<Status>> = (0..outlet.channels.len())
                 .map(|position| condition(law, outlet, at, position)?.claim.status())
@@ -185,6 +185,19 @@ impl Overlay {
         };
         let marked = self.minutes.values().filter(|minute| minute.state == state).all(|minute| minute.marked);
         Occupied { state, marked, contested }
+    }
+}
+
+/// What of the rules and marks can matter to a window: of a year of marks mostly none.
+fn near(law: &OutletLaw, window: Window) -> OutletLaw {
+    let source_rules = law.source_rules.iter().filter(|rule| rule.times.touches(window.start, window.end));
+    let look_back = SignedDuration::from_mins(i64::from(law.look_back_minutes(window.start, window.end)));
+    let begin = window.start.checked_sub(look_back).unwrap_or(Timestamp::MIN);
+    let marks = law.marks.iter().filter(|ruled| ruled.times.touches(begin, window.end));
+    OutletLaw {
+        source_rules: source_rules.cloned().collect(),
+        marks: marks.cloned().collect(),
+        ..OutletLaw::default()
     }
 }
 
