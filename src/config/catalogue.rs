@@ -16,6 +16,7 @@ use crate::config::kind::Source;
 use crate::config::problem::Problems;
 use crate::config::{plant as plant_file, pollutants, rules, seeds};
 use crate::domain::history::History;
+use crate::domain::law::Law;
 use crate::domain::limit::Rule;
 use crate::domain::plant::{ChannelCode, ChannelSettings, Enterprise, Gateway, OutletSettings};
 use crate::domain::pollutant::Pollutant;
@@ -41,6 +42,8 @@ pub struct Catalogue {
     pub gateways: Vec<Gateway>,
     /// By name.
     pub notify: Vec<NotifyChannel>,
+    /// Marks, exemptions, checks, orders, assessments, quotas.
+    pub law: Law,
 }
 
 /// An outlet with all its histories.
@@ -182,19 +185,52 @@ fn read(source: &Source, written: &mut Written) -> bool {
     schema == Some("pollutants/1")
 }
 
+/// Tables that are counted for people.
+const NOUNS: [&str; 20] = [
+    "pollutant",
+    "rule",
+    "enterprise",
+    "outlet",
+    "gateway",
+    "notify",
+    "source_rule",
+    "marking",
+    "mark",
+    "review",
+    "exemption",
+    "check_plan",
+    "check",
+    "efficiency",
+    "line",
+    "order",
+    "assessment",
+    "furnace",
+    "quota",
+    "target",
+];
+
 /// How many entries of each kind a file has, for people: `3 outlets, 1 gateway`.
 pub fn holds(source: &Source) -> String {
     let Ok(document) = Document::parse(&source.file, &source.text, Overlay::None) else {
         return String::new();
     };
     let mut root = document.root();
-    ["pollutant", "rule", "enterprise", "outlet", "gateway", "notify"]
+    NOUNS
         .into_iter()
         .map(|noun| (noun, root.tables(noun).len()))
         .filter(|(_, count)| *count > 0)
-        .map(|(noun, count)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }))
+        .map(|(noun, count)| counted(noun, count))
         .collect::<Vec<String>>()
         .join(", ")
+}
+
+fn counted(noun: &str, count: usize) -> String {
+    let noun = noun.replace('_', " ");
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
 }
 
 impl Catalogue {

@@ -16,6 +16,8 @@ pub mod kind;
 pub mod plant;
 /// `pollutants/1`: factor codes with names and units.
 pub mod pollutants;
+/// Marks, exemptions, checks, orders, assessments, quotas: lists of `plant/1` and `rules/1`.
+pub(in crate::config) mod law;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
 /// `readings.csv`: what `cems replay` works on.

@@ -1,9 +1,10 @@
 //! `plant/1`: who operates what, measured by which analyser, spoken for by which gateway, and who is told.
 //! `seeds/plant-demo.toml` shows every key. Entries with `from` (and `until`) hold for a time; an entry without `until`
-//! ends where the next one begins. A plant may bring its own rules, as `[[rule]]` of `rules/1`.
+//! ends where the next one begins. A plant may bring its own rules, as
+//! `[[rule]]` of `rules/1`, and the law's lists: see `docs/plant.md`.
 
 /// `[[outlet]]` with its settings, analysers and channels.
-mod outlet;
+pub(in crate::config) mod outlet;
 /// Codes and times, as all data documents write them.
 pub(in crate::config) mod period;
 
@@ -14,7 +15,7 @@ use crate::config::catalogue::NotifyKind;
 use crate::config::catalogue::written::{Places, Written, WrittenServing};
 use crate::config::check;
 use crate::config::document::Section;
-use crate::config::rules;
+use crate::config::{law, rules};
 use crate::domain::plant::{Enterprise, is_gateway_name, is_outlet_code};
 
 use period::dated;
@@ -34,6 +35,7 @@ pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
         notify(&mut section, written);
     }
     rules::read(root, written);
+    law::read_of_plant(root, written);
 }
 
 fn enterprise(section: &mut Section<'_>, written: &mut Written) {
@@ -98,7 +100,7 @@ fn gateway(section: &mut Section<'_>, written: &mut Written) {
     }
 }
 
-fn outlet_code<'c>() -> check::Check<'c, String> {
+pub(in crate::config) fn outlet_code<'c>() -> check::Check<'c, String> {
     check::text("an outlet code: 1 to 64 of A-Z a-z 0-9 . _ -", |text| {
         is_outlet_code(text).then(|| text.to_owned())
     })

@@ -25,11 +25,12 @@
 use crate::config::catalogue::written::{Places, Written, WrittenRule};
 use crate::config::check;
 use crate::config::document::Section;
+use crate::config::law;
 use crate::config::plant::period::{code, dated};
 use crate::config::pollutants::factor_code;
 use crate::domain::limit::{AveragingPeriod, Comparison, Kind, Reference, Rule};
 
-/// Reads every `[[rule]]`.
+/// Reads every `[[rule]]`, and the lists that a jurisdiction may give beside them.
 pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
     for mut section in root.tables("rule") {
         let places = Places::of(&section, &["code", "pollutant", "from"]);
@@ -37,6 +38,7 @@ pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
             written.rules.push(WrittenRule { places, rule });
         }
     }
+    law::read_shared(root, written);
 }
 
 fn rule(section: &mut Section<'_>) -> Option<Rule> {
@@ -95,13 +97,13 @@ fn reference(section: &mut Section<'_>) -> Option<Reference> {
     }
 }
 
-fn division_prefix<'c>() -> check::Check<'c, String> {
+pub(in crate::config) fn division_prefix<'c>() -> check::Check<'c, String> {
     check::text("0 to 6 digits, the beginning of a division code (\"\" is everywhere)", |text| {
         (text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.to_owned())
     })
 }
 
-fn industry_prefix<'c>() -> check::Check<'c, String> {
+pub(in crate::config) fn industry_prefix<'c>() -> check::Check<'c, String> {
     check::text("the beginning of a GB/T 4754 code, as \"C30\" or \"C3011\"", |text| {
         let (letter, digits) = text.split_at_checked(1)?;
         let valid = letter.bytes().all(|byte| byte.is_ascii_uppercase())

@@ -4,6 +4,7 @@ use crate::config::kind::Source;
 
 const POLLUTANTS: (&str, &str) = ("seeds/pollutants.toml", include_str!("../../seeds/pollutants.toml"));
 const RULES: (&str, &str) = ("seeds/rules.toml", include_str!("../../seeds/rules.toml"));
+const TARGETS: (&str, &str) = ("seeds/targets.toml", include_str!("../../seeds/targets.toml"));
 const DEMO: (&str, &str) = ("seeds/plant-demo.toml", include_str!("../../seeds/plant-demo.toml"));
 
 fn source((file, text): (&str, &str)) -> Source {
@@ -18,6 +19,11 @@ pub fn pollutants() -> Source {
 /// Limits with their documents.
 pub fn rules() -> Source {
     source(RULES)
+}
+
+/// What cities aim at, with their documents.
+pub fn targets() -> Source {
+    source(TARGETS)
 }
 
 /// A plant that does not exist, for demonstrations and tests.

@@ -6,6 +6,10 @@ pub mod plant;
 pub mod pollutant;
 /// Values that hold for a time, and which one holds when.
 pub mod history;
+/// A half-open time that an entry of a list claims.
+pub mod times;
+/// Shares and percentages that are compared exactly.
+pub mod share;
 /// Flags of readings (HJ 212) and statuses of windows (HJ 76).
 pub mod flag;
 /// All channels of an outlet at one tick.
@@ -30,6 +34,30 @@ pub mod average;
 pub mod limit;
 /// Verdicts on windows, early warnings on scans.
 pub mod exceedance;
+/// The law's lists, and what of them is about an outlet.
+pub mod law;
+/// What the source behind an outlet is doing.
+pub mod source_state;
+/// What an enterprise says about its data, and the bureau about that.
+pub mod mark;
+/// Device flag, mark, review, and what follows.
+pub mod validity;
+/// Hours that a rule lets go unjudged.
+pub mod exemption;
+/// Orders to stop, to reduce, to keep a temporary limit.
+pub mod order;
+/// Assessments over verdicts: "at least 95 % of the hours of a month".
+pub mod assessment;
+/// Furnace temperature of waste incineration.
+pub mod furnace;
+/// Checks that analysers are due, and times out of control.
+pub mod quality;
+/// Capture rate and transmission efficiency.
+pub mod capture;
+/// Substitutes for missing masses.
+pub mod substitution;
+/// The ledger of total quantities.
+pub mod quota;
 /// When something begins, goes on and ends.
 pub mod episode;
 /// What a person is told.

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::domain::history::History;
 use crate::domain::limit::Rule;
 use crate::domain::pollutant::Factor;
@@ -54,6 +57,19 @@ impl fmt::Display for ChannelCode {
 impl fmt::Debug for ChannelCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+impl Serialize for ChannelCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ChannelCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ChannelCode, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ChannelCode::new(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no channel code")))
     }
 }
 

@@ -18,6 +18,8 @@ pub mod episode;
 pub mod event;
 /// Signs of life.
 pub mod heard;
+/// Marks, exemptions, checks, orders, assessments, quotas.
+pub mod law;
 /// Brings the tables to the version of this program.
 pub mod migrate;
 /// Partitions, made ahead and on demand.

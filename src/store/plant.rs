@@ -1,4 +1,4 @@
-//! Pollutants, rules, enterprises, outlets and gateways in the store. Saving is repeatable and only ever adds: what is
+//! Pollutants, rules, enterprises, outlets, gateways and the law's lists in the store. Saving is repeatable and only ever adds: what is
 //! stored and may have entered a figure is never replaced, and a catalogue that says otherwise is refused whole.
 
 /// What a catalogue adds to the stored one, and where it contradicts it. No SQL.
@@ -12,8 +12,10 @@ use std::fmt;
 
 use tokio_postgres::Client;
 
+use crate::clock;
 use crate::config::catalogue::{Catalogue, Dangling, NotifyChannel};
 use crate::domain::plant::Plant;
+use crate::store::law;
 
 pub use compare::{Counts, Refusal, Saved};
 
@@ -71,11 +73,20 @@ pub async fn save(client: &mut Client, catalogue: &Catalogue) -> Result<Saved, E
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     let stored = read::catalogue(&transaction).await?;
-    let changes =
-        compare::compare(&stored, catalogue).map_err(|refusals| Error::Refused(Refusals(refusals)))?;
-    let saved = changes.counted();
+    let changes = compare::compare(&stored, catalogue);
+    let of_law = law::compare(&transaction, &catalogue.law).await?;
+    let (changes, of_law) = match (changes, of_law) {
+        (Ok(changes), Ok(of_law)) => (changes, of_law),
+        (changes, of_law) => {
+            let refusals = changes.err().into_iter().chain(of_law.err()).flatten().collect();
+            return Err(Error::Refused(Refusals(refusals)));
+        }
+    };
+    let mut saved = changes.counted();
+    saved.0.extend(of_law.counts());
     if saved.changes_anything() {
         write::write(&transaction, changes).await?;
+        law::write(&transaction, of_law, clock::now()).await?;
         transaction.execute("UPDATE plant_revision SET revision = revision + 1", &[]).await?;
     }
     transaction.commit().await?;
@@ -96,7 +107,7 @@ pub async fn revision(client: &Client) -> Result<i64, Error> {
 /// # Errors
 /// [`Error::Database`], or stored rows that this version cannot read.
 pub async fn load(client: &Client) -> Result<Plant, Error> {
-    Ok(load_catalogue(client).await?.into_plant()?)
+    Ok(load_steadily(client).await?.into_plant()?)
 }
 
 /// Everything that is stored, also what no calculation needs, as of one moment.
@@ -104,6 +115,12 @@ pub async fn load(client: &Client) -> Result<Plant, Error> {
 /// # Errors
 /// As [`load`].
 pub async fn load_catalogue(client: &Client) -> Result<Catalogue, Error> {
+    let mut catalogue = load_steadily(client).await?;
+    catalogue.law = law::load(client, None).await?;
+    Ok(catalogue)
+}
+
+async fn load_steadily(client: &Client) -> Result<Catalogue, Error> {
     // Several statements see several moments: an unchanged revision says that it was one.
     for _attempt in 0..LOAD_ATTEMPTS {
         let before = revision(client).await?;

@@ -37,6 +37,8 @@ mod oracle;
 mod replay;
 /// Pollutants, rules and plant in a real PostgreSQL.
 mod plant;
+/// The law's lists in a real PostgreSQL.
+mod law;
 /// `cems demo` as a newcomer runs it.
 mod demo;
 /// HTTP and `cems explain`.

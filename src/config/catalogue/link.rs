@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::catalogue::written::{Head, Places, Written, WrittenChannel, WrittenOutlet, WrittenRule};
 use crate::config::catalogue::{Analyser, Catalogue, OutletEntry};
+use crate::config::law;
 use crate::config::pollutants::units_of;
 use crate::config::problem::Problem;
 use crate::domain::history::{Dated, History};
@@ -31,6 +32,7 @@ pub(super) fn link(mut written: Written) -> (Catalogue, Vec<Problem>) {
         outlets.extend(self::outlet(outlet, &mut written, &by_code, &mut served));
     }
     outlets.sort_by(|a: &OutletEntry, b| a.code.cmp(&b.code));
+    let law = law::link(&mut written, &outlets, &rules);
     let mut gateways: Vec<Gateway> =
         written.gateways.into_iter().map(|name| Gateway { id: 0, name }).collect();
     gateways.sort_by(|a, b| a.name.cmp(&b.name));
@@ -38,7 +40,7 @@ pub(super) fn link(mut written: Written) -> (Catalogue, Vec<Problem>) {
     enterprises.sort_by(|a, b| a.code.cmp(&b.code));
     let mut notify = written.notify;
     notify.sort_by(|a, b| a.name.cmp(&b.name));
-    (Catalogue { pollutants, rules, enterprises, outlets, gateways, notify }, written.problems)
+    (Catalogue { pollutants, rules, enterprises, outlets, gateways, notify, law }, written.problems)
 }
 
 /// The entries as a history. An entry that claims time of an earlier one is a problem and is left out.

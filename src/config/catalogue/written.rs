@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::catalogue::{Analyser, NotifyChannel, Site};
 use crate::config::document::Section;
+use crate::config::law::WrittenLaw;
 use crate::config::problem::{Place, Problem};
 use crate::domain::history::Dated;
 use crate::domain::limit::Rule;
@@ -21,6 +22,7 @@ pub(in crate::config) struct Written {
     pub gateways: Vec<Arc<str>>,
     pub servings: Vec<WrittenServing>,
     pub notify: Vec<NotifyChannel>,
+    pub law: WrittenLaw,
     pub problems: Vec<Problem>,
     /// Codes by noun, also of entries that are wrong otherwise, so that one mistake is one problem.
     declared: BTreeMap<(&'static str, String), Place>,

@@ -197,7 +197,7 @@ fn range(section: &mut Section<'_>) -> Option<(f64, f64)> {
     }
 }
 
-fn channel_code<'c>() -> check::Check<'c, ChannelCode> {
+pub(in crate::config) fn channel_code<'c>() -> check::Check<'c, ChannelCode> {
     check::text(
         "a factor code of HJ 212, as \"a21026\", with a suffix for a second one, as \"a21026-2\"",
         ChannelCode::new,

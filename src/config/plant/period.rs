@@ -24,7 +24,7 @@ pub(in crate::config) fn dated<T>(section: &mut Section<'_>, value: Option<T>) -
 }
 
 /// A time to the second; finer ones would not survive the database unchanged.
-fn moment<'c>() -> check::Check<'c, Timestamp> {
+pub(in crate::config) fn moment<'c>() -> check::Check<'c, Timestamp> {
     let allowed = "a time to the second with its offset, from 1900 to 2199, as \"2026-01-01T00:00:00+08:00\"";
     check::text(allowed, |text| {
         let time: Timestamp = text.parse().ok()?;

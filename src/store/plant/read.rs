@@ -11,6 +11,7 @@ use tokio_postgres::{GenericClient, Row};
 use super::Error;
 use crate::config::catalogue::{Analyser, Catalogue, Datum, NotifyChannel, NotifyKind, OutletEntry, Site};
 use crate::domain::history::{Dated, History};
+use crate::domain::law::Law;
 use crate::domain::limit::{AveragingPeriod, Comparison, Kind, Reference, Rule};
 use crate::domain::plant::{
     ChannelCode, ChannelSettings, CutoffPolicy, Enterprise, Expression, Gateway, MoistureBasis,
@@ -57,6 +58,8 @@ pub(super) async fn catalogue(client: &impl GenericClient) -> Result<Catalogue, 
         })?,
         outlets: each(&outlets, "outlet", |columns| parts.outlet(columns))?,
         notify: notify(client).await?,
+        // Marks and checks are many: they are loaded by themselves, for a time.
+        law: Law::default(),
     })
 }
 
