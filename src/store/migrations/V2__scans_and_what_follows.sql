@@ -121,7 +121,7 @@ CREATE TABLE average_wide (
     PRIMARY KEY (outlet_id, source_id, period, start, revision)
 ) PARTITION BY RANGE (start);
 COMMENT ON COLUMN average_wide.status IS 'One letter a channel: HJ 76-2017 App. B, with s, e, x for St, Sd, Md.';
-COMMENT ON COLUMN average_wide.flag IS 'One letter a channel: N or D by the 75 % rule of HJ 212-2017 C.16 to C.18.';
+COMMENT ON COLUMN average_wide.flag IS 'One letter a channel: N or D by the 75 % rule of HJ 212-2017 C.16 to C.18; - where nothing was due (a minute between two values of a slow channel).';
 COMMENT ON COLUMN average_wide.valid IS 'One character a channel: 1 statistically valid, 0 not.';
 
 -- An hour and longer: one row a channel.
