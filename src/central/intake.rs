@@ -17,6 +17,9 @@ pub const FUTURE: SignedDuration = SignedDuration::from_secs(60);
 /// How old a record may be: the retention of scans.
 pub const PAST: SignedDuration = SignedDuration::from_hours(400 * 24);
 
+/// No message of a gateway has so many records: it would be larger than the broker lets through.
+const MAX_LINES: usize = 1000;
+
 /// A message as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
@@ -100,12 +103,35 @@ pub enum Taken {
     Refused(Box<Kept>),
 }
 
+impl Taken {
+    /// Refused for what a newer state of the plant may allow.
+    pub fn is_unregistered(&self) -> bool {
+        match self {
+            Taken::Refused(kept) => {
+                kept.reason.contains(NOT_REGISTERED) || kept.reason.contains("does not speak for outlet")
+            }
+            Taken::Scan(_) | Taken::Event(_) => false,
+        }
+    }
+}
+
+/// In the reason of everything that is refused since the plant does not know it.
+const NOT_REGISTERED: &str = "is not registered";
+
 /// Takes a message apart. Every line becomes one [`Taken`]; a bad one stops no other.
 pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
     let Some((sender, Lane::Live | Lane::Backfill)) = parse(&arrival.topic) else {
         return vec![refused(arrival, "", None, &arrival.payload, "the topic carries no records".to_owned())];
     };
     let told = Told::of(arrival);
+    // What comes under no gateway's name is kept under none.
+    let sender = if is_gateway_name(sender) { sender } else { "" };
+    if arrival.payload.split(|byte| *byte == b'\n').count() > MAX_LINES {
+        let reason = format!("the message has more than {MAX_LINES} lines");
+        let mut whole = kept(arrival, sender, None, &arrival.payload, reason);
+        whole.seqs = told.first.zip(told.last);
+        return vec![Taken::Refused(Box::new(whole))];
+    }
     let mut taken = Vec::new();
     let mut start = 0;
     for (index, line) in arrival.payload.split(|byte| *byte == b'\n').enumerate() {
@@ -123,6 +149,24 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         }
     }
     taken
+}
+
+/// The lines of a message as messages of their own, each with its own number.
+pub fn line_by_line(arrival: &Arrival) -> Vec<Arrival> {
+    let told = Told::of(arrival);
+    let epoch = arrival.user_properties.iter().filter(|(name, _)| name == property::EPOCH);
+    let lines = arrival.payload.split(|byte| *byte == b'\n').enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(index, line)| {
+            let mut user_properties: Vec<(String, String)> = epoch.clone().cloned().collect();
+            if let Some(seq) = told.seq(index) {
+                user_properties.push((property::FIRST.to_owned(), seq.to_string()));
+                user_properties.push((property::LAST.to_owned(), seq.to_string()));
+            }
+            Arrival { payload: arrival.payload.slice_ref(line), user_properties, ..arrival.clone() }
+        })
+        .collect()
 }
 
 /// What the message's user properties say of its records.
@@ -171,7 +215,11 @@ fn epoch_of(arrival: &Arrival, line: &[u8]) -> Option<String> {
 }
 
 fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason: String) -> Taken {
-    Taken::Refused(Box::new(Kept {
+    Taken::Refused(Box::new(kept(arrival, gateway, seq, line, reason)))
+}
+
+fn kept(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason: String) -> Kept {
+    Kept {
         received_at: arrival.received_at,
         topic: arrival.topic.clone(),
         gateway: gateway.to_owned(),
@@ -179,7 +227,7 @@ fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reas
         seqs: seq.map(|seq| (seq, seq)),
         reason,
         payload: line.to_vec(),
-    }))
+    }
 }
 
 fn accept(arrival: &Arrival, sender: &str, line: bytes::Bytes, plant: &Plant) -> Result<Taken, String> {

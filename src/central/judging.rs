@@ -15,12 +15,12 @@ use crate::domain::exceedance::{Outcome, Verdict, judge, rules_for};
 use crate::domain::limit::Rule;
 use crate::domain::window::Window;
 use crate::store::episode::{Key, Sighting, observe};
-use crate::store::history::{record, withdraw};
+use crate::store::history::{Tell, is_newest, record, withdraw};
 use crate::store::session::Failure;
 use crate::store::verdict::{NewVerdict, VerdictKey, latest, store};
 
-/// A window that ended longer ago is history: recorded, but nobody is paged for it.
-pub const HISTORY: SignedDuration = SignedDuration::from_mins(15);
+/// A window that ended longer ago is history: recorded, but nobody is paged for it. Within the hour somebody can still act.
+pub const HISTORY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A verdict that is new or other than before, with what it says to an episode.
 struct Judged {
@@ -68,31 +68,36 @@ pub(super) async fn judge_all(
     follow(client, judged, now).await
 }
 
-/// What the verdicts say to episodes.
+/// What the verdicts say to episodes. Gives the number of alerts.
 async fn follow(client: &Client, judged: Vec<Judged>, now: Timestamp) -> Result<usize, Failure> {
     let mut live = Vec::new();
+    let mut alerts = 0;
     for Judged { window, sighting, before, after } in judged {
-        let exceeded = after == Outcome::Exceeded;
         let is_old = now.duration_since(window.end) > HISTORY;
-        match before {
-            Some(Outcome::Exceeded) if !exceeded => {
-                let reason = format!(
-                    "the {} from {} is {} after recomputation",
-                    window.period.name(),
-                    window.start,
-                    after.name()
-                );
+        match (before, after) {
+            // Its figures changed, but it is told already.
+            (Some(Outcome::Exceeded), Outcome::Exceeded) => {
+                alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
+            }
+            (Some(Outcome::Exceeded), Outcome::Met | Outcome::NotValid | Outcome::NotConvertible) => {
+                let name = window.period.name();
+                let reason =
+                    format!("the {name} from {} is {} after recomputation", window.start, after.name());
                 withdraw(client, &sighting.key, window, &reason, now).await?;
             }
-            Some(_) | None if exceeded && is_old => record(client, &sighting, window.end, now).await?,
-            // Not judged says nothing: an episode neither goes on nor ends by it.
-            Some(_) | None if matches!(after, Outcome::Exceeded | Outcome::Met) && !is_old => {
-                live.push(sighting);
+            (_, Outcome::Exceeded) if is_old => {
+                alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
             }
-            Some(_) | None => {}
+            // Found late, but not long ago: a later window has been seen, and this one was met or not judged then.
+            (_, Outcome::Exceeded) if !is_newest(client, &sighting).await? => {
+                alerts += record(client, &sighting, window.end, Tell::Duty, now).await?;
+            }
+            (_, Outcome::Exceeded | Outcome::Met) if !is_old => live.push(sighting),
+            // Not judged says nothing: an episode neither goes on nor ends by it.
+            (_, Outcome::Exceeded | Outcome::Met | Outcome::NotValid | Outcome::NotConvertible) => {}
         }
     }
-    observe(client, live, WINDOW, now).await.map(|moved| moved.alerts)
+    observe(client, live, WINDOW, now).await.map(|moved| alerts + moved.alerts)
 }
 
 /// What a verdict says to an episode.

@@ -14,6 +14,8 @@ pub mod meters;
 pub mod notify;
 /// One batch to COMMIT: read this first.
 pub mod pipeline;
+/// What is told of records that were not accepted.
+mod refusal;
 /// What a batch has committed.
 pub mod receipts;
 /// Who is silent.

@@ -1,4 +1,4 @@
-//! Read this first: the centre in two functions. [`Writer::on_batch`] takes messages to a committed transaction and their
+//! Read this first: the centre in two functions. `Writer::on_batch` takes messages to a committed transaction and their
 //! receipts; `windows::Closer::on_window` takes due windows to averages, verdicts and alerts.
 //!
 //! A writer holds nothing that is not in the database or will be sent again: it may die at any moment. A message is
@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -14,30 +16,33 @@ use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::receipts::Receipts;
-use crate::central::warning::{OpenKeys, sightings};
-use crate::domain::alert::{Alert, AlertKind};
+use crate::central::refusal::{QUARANTINE, case_of, conflict_reason, lost_range};
+use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, sightings};
 use crate::domain::correction::Unwatched;
-use crate::domain::episode::{EARLY_WARNING, Hysteresis, Observation};
+use crate::domain::episode::EARLY_WARNING;
 use crate::domain::evaluation::evaluate;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Plant;
 use crate::domain::regime::Regime;
 use crate::domain::scan::Reading;
 use crate::domain::window::Window;
+use crate::mqtt::topic::Lane;
 use crate::store::due::Due;
 use crate::store::episode::{Key, Sighting, observe};
 use crate::store::event::{self, NewEvent};
 use crate::store::partition::{Partitioned, Partitions};
+use crate::store::plant as plant_store;
 use crate::store::provenance::Provenances;
 use crate::store::quarantine::{self, Kept};
 use crate::store::scan::{self, NewScan, Then};
 use crate::store::session::{Failure, Session, bounded};
+use crate::telemetry::Readiness;
 
 /// Computed from registers by a gateway of ours.
 pub const SOURCE: i16 = 1;
 const METHOD: i16 = 1;
-/// A quarantine episode ends after ten minutes without a new case.
-pub const QUARANTINE: Hysteresis = Hysteresis(jiff::SignedDuration::from_mins(10));
+/// How long a writer waits for a plant that has just been changed.
+const PLANT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What all writers share.
 #[derive(Clone)]
@@ -49,6 +54,9 @@ pub struct Shared {
     pub open: OpenKeys,
     pub life: Life,
     pub meters: Meters,
+    pub readiness: Readiness,
+    /// Of the plant in `plant`.
+    pub plant_revision: Arc<AtomicI64>,
     /// Rung when an alert was put into the outbox.
     pub outbox: Arc<Notify>,
 }
@@ -92,7 +100,7 @@ impl Writer {
         let plant = Arc::clone(&self.shared.plant.borrow());
         let mut receipts = Receipts::default();
         let (mut scans, mut events, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        for taken in arrivals.iter().flat_map(|arrival| take(arrival, &plant)) {
+        for taken in self.take_all(arrivals, &plant).await? {
             match taken {
                 Taken::Scan(scan) => scans.push(*scan),
                 Taken::Event(event) => events.push(*event),
@@ -104,12 +112,34 @@ impl Writer {
             receipts.stored(&record.place);
         }
         refused.extend(conflicts);
-        let fresh = self.store_scans(&ready, &events, now, &mut receipts).await?;
+        let fresh = self.store_scans(&ready, &events, now, (&mut receipts, &mut refused)).await?;
         self.settle_known(&ready, fresh.as_ref(), &mut refused, &mut receipts).await?;
         if !refused.is_empty() {
             self.keep(refused, now, &mut receipts).await?;
         }
         Ok(receipts)
+    }
+
+    /// Takes messages apart. Before anything is refused as not registered, the plant's newest state is waited for: whoever has just
+    /// registered a channel must not find its first readings in quarantine.
+    async fn take_all(&mut self, arrivals: &[Arrival], plant: &Plant) -> Result<Vec<Taken>, Failure> {
+        let take_by = |plant: &Plant| arrivals.iter().flat_map(|arrival| take(arrival, plant)).collect();
+        let taken: Vec<Taken> = take_by(plant);
+        if !taken.iter().any(Taken::is_unregistered) {
+            return Ok(taken);
+        }
+        let mut line = self.shared.plant.clone();
+        line.mark_unchanged();
+        let known = self.shared.plant_revision.load(Ordering::Acquire);
+        let client = self.session.client().await?;
+        let newest = bounded(async { Ok::<_, Failure>(plant_store::revision(client).await) }).await?;
+        if newest.is_ok_and(|newest| newest == known) {
+            return Ok(taken);
+        }
+        // Bounded: should the plant not come, what it does not know is refused.
+        let _late = tokio::time::timeout(PLANT_PATIENCE, line.changed()).await;
+        let plant = Arc::clone(&line.borrow());
+        Ok(take_by(&plant))
     }
 
     /// Validates and corrects; makes partitions and provenance numbers that are missing.
@@ -124,7 +154,7 @@ impl Writer {
             let evaluated =
                 evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
             let sightings =
-                sightings(&scan.outlet, (scan.at, scan.record.received_at), &evaluated, &self.shared.open);
+                sightings(&scan.outlet, (scan.at, is_fresh(&scan)), &evaluated, &self.shared.open);
             let letters =
                 |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
             let flag =
@@ -167,7 +197,7 @@ impl Writer {
         ready: &[Ready],
         events: &[TakenEvent],
         now: Timestamp,
-        receipts: &mut Receipts,
+        (receipts, refused): (&mut Receipts, &mut Vec<Kept>),
     ) -> Result<Option<HashSet<RowKey>>, Failure> {
         if ready.is_empty() && events.is_empty() {
             return Ok(None);
@@ -184,15 +214,14 @@ impl Writer {
             for (new, taken) in new_events.iter().zip(events) {
                 match event::store(client, new).await? {
                     event::Stored::New | event::Stored::Known => receipts.stored(&taken.record.place),
-                    event::Stored::Conflict => {
-                        quarantine::keep(client, &taken.record.kept(conflict_reason())).await?;
-                        receipts.quarantined(&taken.record.place);
-                    }
+                    event::Stored::Conflict => refused.push(taken.record.kept(conflict_reason())),
                 }
             }
             // What was stored before has been told before, and what is refused as a conflict is not to be told at all.
             let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
-            let seen = ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
+            let mut seen: Vec<Sighting> =
+                ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
+            seen.extend(events.iter().filter_map(|taken| lost_range(taken, now)));
             let moved = observe(client, seen, EARLY_WARNING, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);
@@ -285,6 +314,9 @@ impl Writer {
         now: Timestamp,
         receipts: &mut Receipts,
     ) -> Result<(), Failure> {
+        // In one order for all writers, so that they do not wait for each other in a circle.
+        let mut refused = refused;
+        refused.sort_by(|a, b| (&a.gateway, &a.payload).cmp(&(&b.gateway, &b.payload)));
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
         let mut cases: BTreeMap<Key, Sighting> = BTreeMap::new();
@@ -341,13 +373,15 @@ type RowKey = (i32, i16, Timestamp);
 /// How long after its end a minute is closed: two periods of the usual two seconds.
 pub const CLOSE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(4);
 
-fn value_or_nan(reading: &Reading) -> f64 {
-    reading.value.unwrap_or(f64::NAN)
+/// What came just made may warn, also when the gateway's clock is slow; what was kept back for more than a minute may not.
+fn is_fresh(scan: &TakenScan) -> bool {
+    let live = matches!(crate::mqtt::topic::parse(&scan.record.topic), Some((_, Lane::Live)));
+    let age = scan.record.received_at.duration_since(scan.at);
+    age <= FRESH || (live && age <= SLOW_CLOCK)
 }
 
-fn conflict_reason() -> String {
-    "another record with the same key and other bytes is stored already; the first stands (conflict)"
-        .to_owned()
+fn value_or_nan(reading: &Reading) -> f64 {
+    reading.value.unwrap_or(f64::NAN)
 }
 
 /// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
@@ -366,14 +400,4 @@ fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
         }
     }
     (unique, repeated, conflicts)
-}
-
-/// What a person is told of a quarantined record: one episode a gateway.
-fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
-    let kind = if kept.reason == conflict_reason() { AlertKind::Conflict } else { AlertKind::Quarantine };
-    let mut alert = Alert::new(kind, now, now);
-    alert.gateway = Some(kept.gateway.clone());
-    alert.summary = format!("gateway {}: {}", kept.gateway, kept.reason);
-    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: kept.gateway.clone() };
-    Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
 }

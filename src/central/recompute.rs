@@ -17,7 +17,7 @@ use crate::domain::regime::HJ75_2017;
 use crate::domain::window::Window;
 use crate::store::due::{self, Due};
 use crate::store::session::{Failure, Session};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Readiness};
 
 /// What a recomputation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -54,6 +54,8 @@ pub async fn recompute(
         open: OpenKeys::default(),
         life: Life::default(),
         meters: Meters::new(&Metrics::default()),
+        readiness: Readiness::default(),
+        plant_revision: Arc::default(),
         outbox: Arc::new(Notify::new()),
     };
     let mut closer = Closer::new(shared, session, SignedDuration::ZERO);

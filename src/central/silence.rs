@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::central::life::Life;
-use crate::central::pipeline::QUARANTINE;
+use crate::central::refusal::QUARANTINE;
 use crate::central::warning::{OpenKeys, place};
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind};
@@ -103,7 +103,7 @@ impl Watch {
     async fn end_quarantine(&mut self, now: Timestamp) -> Result<(), Failure> {
         let client = self.session.client().await?;
         let mut seen = Vec::new();
-        for kind in [AlertKind::Quarantine, AlertKind::Conflict] {
+        for kind in [AlertKind::Quarantine, AlertKind::Conflict, AlertKind::LostRange] {
             for key in open_of_kind(client, kind).await? {
                 let observation = Observation { at: now, value: 0.0, above: false };
                 seen.push(Sighting { key, observation, limit: None, alert: Alert::new(kind, now, now) });
@@ -150,6 +150,16 @@ impl Watch {
             heard::note_gateways(client, &gateways).await
         };
         let result = written.await;
+        if let Err(Failure::Refused(reason)) = &result {
+            // Nothing that a gateway says of itself may keep the others from being heard: the times count, not the words.
+            tracing::error!(
+                reason,
+                "signs of life are written down without what the gateways say of themselves"
+            );
+            let bare: Vec<(i32, Timestamp, Option<String>)> =
+                gateways.into_iter().map(|(id, at, _)| (id, at, None)).collect();
+            return heard::note_gateways(self.session.client().await?, &bare).await;
+        }
         if result.is_err() {
             self.life.put_back(taken);
         }
@@ -238,12 +248,14 @@ pub fn judge_silence(
     let outlets: HashMap<(i32, &str), Timestamp> =
         heard.outlets.iter().map(|(outlet, analyser, at)| ((*outlet, analyser.as_str()), *at)).collect();
     let mut seen = Vec::new();
-    for gateway in &plant.gateways {
-        let outlets_now: Vec<&Arc<Outlet>> =
-            plant.outlets.iter().filter(|outlet| outlet.served_by(&gateway.name, now)).collect();
-        if outlets_now.is_empty() {
-            continue;
+    let mut served: HashMap<&str, Vec<&Arc<Outlet>>> = HashMap::new();
+    for outlet in &plant.outlets {
+        for (name, _) in outlet.gateways.iter().filter(|(_, times)| times.at(now).is_some()) {
+            served.entry(name).or_default().push(outlet);
         }
+    }
+    for gateway in &plant.gateways {
+        let Some(outlets_now) = served.remove(&*gateway.name) else { continue };
         let hearing = Hearing::of(gateways.get(&gateway.id).copied(), (now, base), after);
         let told = hearing.told();
         seen.extend(told.map(|told| of_gateway(&gateway.name, outlets_now.len(), told, now)));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -55,6 +56,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Waits until a part ends by itself, which none should: the rest must then not look as if all were well.
+    pub async fn broken(&mut self) -> String {
+        match self.tasks.join_next().await {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) | None => "it ended without an error".to_owned(),
+        }
+    }
+
     /// Waits until everything has ended, after shutdown.
     pub async fn ended(mut self) {
         while let Some(done) = self.tasks.join_next().await {
@@ -90,6 +99,8 @@ pub async fn start(
         open: OpenKeys::default(),
         life: Life::default(),
         meters: Meters::new(&reporting.metrics),
+        readiness: reporting.readiness.clone(),
+        plant_revision: Arc::new(AtomicI64::new(-1)),
         outbox: Arc::new(Notify::new()),
     };
     let state = web::State {
@@ -116,7 +127,8 @@ pub async fn start(
         check: config.silence.check,
     };
     tasks.spawn(watch.run(shutdown.clone()));
-    tasks.spawn(follow(links.database.clone(), plant_line, reporting.readiness.clone(), shutdown.clone()));
+    let news = News { line: plant_line, revision: Arc::clone(&shared.plant_revision) };
+    tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
     ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
 }
@@ -153,9 +165,15 @@ async fn load(database: &str) -> Result<Plant, Error> {
     crate::store::plant::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
 }
 
+/// Where a newly loaded plant goes.
+struct News {
+    line: watch::Sender<Arc<Plant>>,
+    revision: Arc<AtomicI64>,
+}
+
 /// Loads the plant again whenever somebody has saved a change to it. So it also notices a database that is away while
 /// nothing arrives that the writers would want to store.
-async fn follow(database: String, line: watch::Sender<Arc<Plant>>, readiness: Readiness, shutdown: Shutdown) {
+async fn follow(database: String, news: News, readiness: Readiness, shutdown: Shutdown) {
     let mut session = Session::new(&database);
     let mut known: Option<i64> = None;
     let mut away = false;
@@ -190,7 +208,8 @@ async fn follow(database: String, line: watch::Sender<Arc<Plant>>, readiness: Re
         match crate::store::plant::load(client).await {
             Ok(plant) => {
                 tracing::info!(revision, outlets = plant.outlets.len(), "plant loaded");
-                line.send_replace(Arc::new(plant));
+                news.revision.store(revision, Ordering::Release);
+                news.line.send_replace(Arc::new(plant));
                 known = Some(revision);
             }
             Err(error) => {

@@ -7,20 +7,26 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::central::intake::Arrival;
+use crate::central::intake::{Arrival, line_by_line};
 use crate::central::life::{Connection, Life};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
 use crate::clock;
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, Ticket, connect};
-use crate::mqtt::status::CentralStatus;
+use crate::mqtt::status::{CentralStatus, GatewayStatus};
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane, parse};
 use crate::shutdown::Shutdown;
 use crate::store::session::Failure;
 use crate::telemetry::Readiness;
 
-/// At most so many messages in one transaction.
-pub const BATCH: usize = 2000;
+/// At most so many messages in one transaction,
+const BATCH: usize = 2000;
+/// or about so many bytes of records: some four thousand scans.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// No gateway has more to say of itself.
+const MAX_STATUS_BYTES: usize = 4096;
+/// Longer than any working connection needs to take a message or an acknowledgement.
+const HAND_OVER: Duration = Duration::from_secs(5);
 /// So long a batch waits for more.
 const LINGER: Duration = Duration::from_millis(4);
 
@@ -118,16 +124,12 @@ async fn sort(message: Message, ears: &Ears) {
     let received_at = clock::now();
     if let Some((gateway, lane)) = parse(&topic) {
         // A retained status may be old, and a last will is the opposite of life: what counts is what it says.
-        let status = (lane == Lane::Status)
-            .then(|| std::str::from_utf8(&message.payload).ok().map(str::to_owned))
-            .flatten();
-        let alive = lane == Lane::Live || status.as_deref().is_some_and(says_online);
-        if alive {
-            let valid = status.filter(|text| serde_json::from_str::<serde_json::Value>(text).is_ok());
-            ears.life.heard_gateway(gateway, received_at, valid);
+        let status = (lane == Lane::Status).then(|| status_of(&message.payload)).flatten();
+        if lane == Lane::Live || status.as_ref().is_some_and(says_online) {
+            ears.life.heard_gateway(gateway, received_at, status.as_ref().and_then(as_stored));
         }
         if lane == Lane::Status {
-            message.ticket.punch().await;
+            punch(message.ticket).await;
             return;
         }
     }
@@ -137,9 +139,18 @@ async fn sort(message: Message, ears: &Ears) {
     let _closed = ears.queue.send(Queued { arrival, ticket: message.ticket }).await;
 }
 
-/// A status message of the last minutes that says "online". A retained one from long ago does not count as life.
-fn says_online(status: &str) -> bool {
-    let Ok(status) = serde_json::from_str::<crate::mqtt::status::GatewayStatus>(status) else { return false };
+/// A status as it is understood; whatever else a message carries is not kept.
+fn status_of(payload: &[u8]) -> Option<GatewayStatus> {
+    (payload.len() <= MAX_STATUS_BYTES).then(|| serde_json::from_slice(payload).ok()).flatten()
+}
+
+/// A status as JSON that the database takes: its JSON knows no NUL.
+fn as_stored(status: &GatewayStatus) -> Option<String> {
+    serde_json::to_string(status).ok().map(|text| text.replace("\\u0000", "\\ufffd"))
+}
+
+/// A status of the last minutes that says "online". A retained one from long ago does not count as life.
+fn says_online(status: &GatewayStatus) -> bool {
     let said_at = status.at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     status.online
         && said_at
@@ -152,19 +163,16 @@ pub async fn write(mut writer: Writer, queue: Arc<Mutex<mpsc::Receiver<Queued>>>
         let mut batch = Vec::new();
         {
             let mut queue = queue.lock().await;
-            tokio::select! {
-                _taken = queue.recv_many(&mut batch, BATCH) => {}
+            let first = tokio::select! {
+                first = queue.recv() => first,
                 () = desk.shutdown.cancelled() => return,
-            }
-            if batch.is_empty() {
-                return;
-            }
-            if batch.len() < BATCH {
+            };
+            let Some(first) = first else { return };
+            batch.push(first);
+            fill(&mut batch, &mut queue);
+            if bytes(&batch) < BATCH_BYTES && batch.len() < BATCH {
                 tokio::time::sleep(LINGER).await;
-                while batch.len() < BATCH {
-                    let Ok(more) = queue.try_recv() else { break };
-                    batch.push(more);
-                }
+                fill(&mut batch, &mut queue);
             }
         }
         let (arrivals, tickets): (Vec<Arrival>, Vec<Ticket>) =
@@ -172,9 +180,28 @@ pub async fn write(mut writer: Writer, queue: Arc<Mutex<mpsc::Receiver<Queued>>>
         let Some(receipts) = commit(&mut writer, &arrivals, &desk).await else { return };
         publish(receipts, &line).await;
         for ticket in tickets {
-            ticket.punch().await;
+            punch(ticket).await;
         }
     }
+}
+
+fn bytes(batch: &[Queued]) -> usize {
+    batch.iter().map(|queued| queued.arrival.payload.len()).sum()
+}
+
+/// Takes what has queued up, within the bounds of a batch.
+fn fill(batch: &mut Vec<Queued>, queue: &mut mpsc::Receiver<Queued>) {
+    let mut size = bytes(batch);
+    while batch.len() < BATCH && size < BATCH_BYTES {
+        let Ok(more) = queue.try_recv() else { return };
+        size += more.arrival.payload.len();
+        batch.push(more);
+    }
+}
+
+/// Acknowledges a message. A connection that does not take it in time is broken, and the broker sends again.
+async fn punch(ticket: Ticket) {
+    let _broken = tokio::time::timeout(HAND_OVER, ticket.punch()).await;
 }
 
 /// What a writer reports to, and what ends it.
@@ -185,44 +212,60 @@ pub struct Desk {
     pub shutdown: Shutdown,
 }
 
-/// Brings a batch to COMMIT, however long the database is away. `None` only at shutdown: then nothing is receipted and the
-/// gateways still have it all.
+/// Brings a batch to COMMIT, however long the database is away; after a failure in ever smaller parts, so that a batch that is
+/// too much for it does not fail for ever. `None` only at shutdown: then nothing is receipted and the gateways still have it
+/// all.
 async fn commit(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Option<Receipts> {
     let started = clock::monotonic();
     let mut wait = Duration::from_millis(100);
-    loop {
-        match writer.on_batch(arrivals, clock::now()).await {
+    let mut all = Receipts::default();
+    let (mut rest, mut size) = (arrivals, arrivals.len());
+    while !rest.is_empty() {
+        let (part, later) = rest.split_at(size.min(rest.len()));
+        match writer.on_batch(part, clock::now()).await {
             Ok(receipts) => {
                 desk.readiness.set("database", true, "ok");
-                desk.meters.batch(arrivals.len(), started.elapsed().as_secs_f64());
-                return Some(receipts);
+                all.extend(receipts);
+                rest = later;
+                wait = Duration::from_millis(100);
+                continue;
             }
             Err(Failure::Refused(reason)) => {
-                tracing::warn!(reason, "the database refuses a batch; its messages are tried one by one");
-                return one_by_one(writer, arrivals, desk).await;
+                tracing::warn!(reason, "the database refuses a batch; its records are tried one by one");
+                all.extend(one_by_one(writer, part, desk).await?);
+                rest = later;
+                continue;
             }
             Err(Failure::Unavailable(reason)) => {
                 if desk.readiness.parts().get("database").is_none_or(|part| part.ready) {
                     tracing::error!(reason, "the database is away; nothing is receipted until it is back");
                 }
                 desk.readiness.set("database", false, &reason);
+                size = (part.len() / 2).max(1);
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = desk.shutdown.cancelled() => return None,
-        }
+        pause(wait, desk).await?;
         wait = (wait * 2).min(Duration::from_secs(2));
+    }
+    desk.meters.batch(arrivals.len(), started.elapsed().as_secs_f64());
+    Some(all)
+}
+
+/// Waits; `None` at shutdown.
+async fn pause(wait: Duration, desk: &Desk) -> Option<()> {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Some(()),
+        () = desk.shutdown.cancelled() => None,
     }
 }
 
-/// Finds the message that the database refuses, and keeps that one in quarantine.
+/// Finds the record that the database refuses, and keeps that one in quarantine.
 async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Option<Receipts> {
     let mut all = Receipts::default();
-    for arrival in arrivals {
+    for arrival in arrivals.iter().flat_map(line_by_line) {
         loop {
-            let result = match writer.on_batch(std::slice::from_ref(arrival), clock::now()).await {
-                Err(Failure::Refused(reason)) => writer.refuse(arrival, &reason, clock::now()).await,
+            let result = match writer.on_batch(std::slice::from_ref(&arrival), clock::now()).await {
+                Err(Failure::Refused(reason)) => writer.refuse(&arrival, &reason, clock::now()).await,
                 other => other,
             };
             match result {
@@ -233,16 +276,13 @@ async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> O
                 Err(Failure::Refused(reason)) => {
                     tracing::error!(
                         reason,
-                        "a message can neither be stored nor quarantined; it stays with its gateway"
+                        "a record can neither be stored nor quarantined; it stays with its gateway"
                     );
                     break;
                 }
                 Err(Failure::Unavailable(reason)) => desk.readiness.set("database", false, &reason),
             }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                () = desk.shutdown.cancelled() => return None,
-            }
+            pause(Duration::from_millis(500), desk).await?;
         }
     }
     Some(all)
@@ -254,7 +294,8 @@ async fn publish(receipts: Receipts, line: &Line) {
     for receipt in receipts.into_receipts() {
         if let Ok(payload) = receipt.encode() {
             let topic = Lane::Receipt.of(&receipt.gateway);
-            if outbox.publish(&topic, Delivery::AtMostOnce, payload, Vec::new()).await.is_err() {
+            let sent = outbox.publish(&topic, Delivery::AtMostOnce, payload, Vec::new());
+            if !matches!(tokio::time::timeout(HAND_OVER, sent).await, Ok(Ok(()))) {
                 return;
             }
         }

@@ -16,6 +16,9 @@ use crate::store::episode::{Key, Sighting};
 /// Older scans are history: they are averaged and judged, but warn nobody.
 pub const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// Records that come just made are taken for fresh even when the gateway's clock says that they are this old.
+pub const SLOW_CLOCK: SignedDuration = SignedDuration::from_mins(15);
+
 /// The keys of open scan-level episodes, shared by all writers, so that a scan below the line is only looked at by the
 /// database when there is something to end.
 #[derive(Debug, Clone, Default)]
@@ -53,11 +56,11 @@ pub fn place(outlet: &Outlet) -> Place {
 /// The sightings of one fresh scan; none for an old one.
 pub fn sightings(
     outlet: &Outlet,
-    (at, received_at): (Timestamp, Timestamp),
+    (at, fresh): (Timestamp, bool),
     evaluated: &Evaluated,
     open: &OpenKeys,
 ) -> Vec<Sighting> {
-    if received_at.duration_since(at) > FRESH {
+    if !fresh {
         return Vec::new();
     }
     let Some(settings) = outlet.settings.at(at) else { return Vec::new() };

@@ -21,8 +21,11 @@ use crate::store::partition::{Partitioned, Partitions};
 use crate::store::scan;
 use crate::store::session::{Failure, Session, Trouble, bounded, query};
 
-/// So many due rows are taken at a time.
-const CLAIM: i64 = 4000;
+/// So many windows are computed in one transaction; fewer after a failure.
+const CLAIM: i64 = 400;
+/// Windows that wait longer than this are a trouble of their own.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(5);
+
 /// Computes windows.
 pub struct Closer {
     shared: Shared,
@@ -30,6 +33,8 @@ pub struct Closer {
     partitions: Partitions,
     /// Waiting time for more finer windows before a coarser one is computed.
     settle: SignedDuration,
+    /// Windows to claim of each lane.
+    claims: [i64; LANES as usize],
 }
 
 /// One window of one outlet with its averages.
@@ -43,7 +48,7 @@ pub(super) struct Computed {
 impl Closer {
     /// Nothing is opened yet.
     pub fn new(shared: Shared, session: Session, settle: SignedDuration) -> Closer {
-        Closer { shared, session, partitions: Partitions::default(), settle }
+        Closer { shared, session, partitions: Partitions::default(), settle, claims: [CLAIM; LANES as usize] }
     }
 
     /// Computes windows as they become due, until shutdown.
@@ -80,7 +85,10 @@ impl Closer {
         let before = self.shared.meters.totals();
         loop {
             let now = clock::now();
-            self.on_lane(due::lane(outlet_id), now).await?;
+            if !self.on_lane(due::lane(outlet_id), now, CLAIM).await? {
+                // Another closer has the lane, or nothing is due.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             let client = self.session.client().await?;
             if !due::waits(client, outlet_id, now).await? {
                 let after = self.shared.meters.totals();
@@ -92,21 +100,48 @@ impl Closer {
     /// Works through all lanes once. True when there may be more.
     async fn on_due(&mut self, now: Timestamp) -> Result<bool, Failure> {
         self.partitions.ensure_ahead(&mut self.session, now).await?;
-        let mut more = false;
+        let (mut more, mut failed) = (false, None);
         for lane in 0..LANES {
-            more |= self.on_lane(lane, now).await?;
+            let claim = self.claims.get(usize::try_from(lane).unwrap_or_default()).copied().unwrap_or(CLAIM);
+            let (next, outcome) = match self.on_lane(lane, now, claim).await {
+                Ok(some) => {
+                    more |= some;
+                    ((claim * 2).min(CLAIM), None)
+                }
+                // The other lanes need not wait for this one, and it may succeed with less.
+                Err(failure) => {
+                    self.session.discard();
+                    ((claim / 2).max(1), Some(failure))
+                }
+            };
+            failed = failed.or(outcome);
+            if let Some(slot) = self.claims.get_mut(usize::try_from(lane).unwrap_or_default()) {
+                *slot = next;
+            }
+        }
+        if let Some(failure) = failed {
+            self.shared.readiness.set("windows", false, &failure.to_string());
+            return Err(failure);
         }
         let client = self.session.client().await?;
-        let (waiting, _oldest) = due::backlog(client, now).await?;
+        let (waiting, oldest) = due::backlog(client, now).await?;
         self.shared.meters.backlog(waiting);
+        let late = oldest.map(|oldest| now.duration_since(oldest)).filter(|late| *late > OVERDUE);
+        let detail = late.map_or("ok".to_owned(), |late| {
+            format!(
+                "{waiting} windows wait, the oldest for {} s; look at the database's load",
+                late.as_secs()
+            )
+        });
+        self.shared.readiness.set("windows", late.is_none(), &detail);
         Ok(more)
     }
 
     /// One transaction: claim, compute, write, settle.
-    async fn on_lane(&mut self, lane: i16, now: Timestamp) -> Result<bool, Failure> {
+    async fn on_lane(&mut self, lane: i16, now: Timestamp, most: i64) -> Result<bool, Failure> {
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
-        let claim = due::claim(client, lane, now, CLAIM).await?;
+        let claim = due::claim(client, lane, now, most).await?;
         let Some(claim) = claim.filter(|claim| !claim.rows.is_empty()) else {
             bounded(client.batch_execute("COMMIT")).await?;
             return Ok(false);
@@ -118,7 +153,7 @@ impl Closer {
             self.partitions.ensure(&mut self.session, Partitioned::AverageWide, starts.into_iter()).await?;
             let client = self.session.client().await?;
             bounded(client.batch_execute("BEGIN")).await?;
-            let Some(claim) = due::claim(client, lane, now, CLAIM).await? else {
+            let Some(claim) = due::claim(client, lane, now, most).await? else {
                 bounded(client.batch_execute("COMMIT")).await?;
                 return Ok(true);
             };

@@ -83,9 +83,19 @@ async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -
     };
     let Some(()) = prepare(&database, &shutdown).await? else { return Ok(()) };
     let reporting = Reporting::default();
-    let running = central::start(&config, &Links { database, broker }, reporting, shutdown.clone()).await?;
+    let mut running =
+        central::start(&config, &Links { database, broker }, reporting, shutdown.clone()).await?;
     tracing::info!("the centre listens on http://{}", running.address);
-    shutdown.cancelled().await;
+    let mut outcome = Ok(());
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        reason = running.broken() => {
+            if !shutdown.is_cancelled() {
+                outcome = Err(anyhow::anyhow!("a part of the centre ended by itself ({reason}); this is a defect, please report it"));
+            }
+            shutdown.cancel();
+        }
+    }
     running.ended().await;
     if let Some(server) = &mut mosquitto {
         server.stop().await;
@@ -93,7 +103,7 @@ async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -
     if let Some(server) = &mut postgres {
         server.stop().await;
     }
-    Ok(())
+    outcome
 }
 
 /// Waits for the database as long as waiting can help, and brings its tables to this version. `None` at shutdown.

@@ -1,5 +1,5 @@
 //! The lists that say how figures are used: states, marks, exemptions, checks, orders, assessments, quotas. Each list only
-//! grows. [`Law::of`] picks out what is about one outlet.
+//! grows. `Law::of` picks out what is about one outlet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

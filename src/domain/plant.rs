@@ -84,6 +84,7 @@ pub fn is_outlet_code(code: &str) -> bool {
 pub struct Plant {
     /// Sorted by code.
     pub outlets: Vec<Arc<Outlet>>,
+    /// Sorted by name.
     pub gateways: Vec<Arc<Gateway>>,
 }
 
@@ -96,7 +97,8 @@ impl Plant {
 
     /// The gateway of a name.
     pub fn gateway(&self, name: &str) -> Option<&Arc<Gateway>> {
-        self.gateways.iter().find(|gateway| &*gateway.name == name)
+        let index = self.gateways.binary_search_by(|gateway| (*gateway.name).cmp(name)).ok()?;
+        self.gateways.get(index)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sends records until they are receipted: the shell around [`dispatch`], which decides what goes when. It holds the broker
+//! Sends records until they are receipted: the shell around `dispatch`, which decides what goes when. It holds the broker
 //! connection, the clock and the way to the spool; nothing is decided here.
 
 /// What to send, and when.

@@ -45,7 +45,7 @@ pub struct Waiting {
     pub body: serde_json::Value,
 }
 
-/// Claims deliveries that are due, oldest first: until `again_at` no other worker takes them, and if this one dies they
+/// Claims deliveries that are due, of each channel the oldest `most`: until `again_at` no other worker takes them, and if this one dies they
 /// come up again then.
 ///
 /// # Errors
@@ -56,8 +56,9 @@ pub async fn claim(
     again_at: Timestamp,
     most: i64,
 ) -> Result<Vec<Waiting>, Failure> {
-    let query = query(client, "WITH due AS (SELECT alert_id, channel_id FROM delivery WHERE state = 'waiting' AND next_at <= $1 \
-         ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
+    let query = query(client, "WITH due AS (SELECT x.alert_id, x.channel_id FROM notify_channel c CROSS JOIN LATERAL \
+         (SELECT d.alert_id, d.channel_id FROM delivery d WHERE d.channel_id = c.id AND d.state = 'waiting' AND d.next_at <= $1 \
+         ORDER BY d.next_at LIMIT $3 FOR UPDATE SKIP LOCKED) x), \
          taken AS (UPDATE delivery d SET next_at = $2, attempts = d.attempts + 1 FROM due \
          WHERE d.alert_id = due.alert_id AND d.channel_id = due.channel_id RETURNING d.alert_id, d.channel_id, d.attempts) \
          SELECT t.alert_id::text, t.channel_id, n.name, n.kind, n.url, t.attempts, a.created_at, a.body FROM taken t \

@@ -48,6 +48,11 @@ pub fn lane(outlet_id: i32) -> i16 {
 pub(super) const APPEND: &str = "INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
     SELECT * FROM unnest($1::smallint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[])";
 
+const APPEND_NEW: &str = "INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
+    SELECT * FROM unnest($1::smallint[], $2::int[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::timestamptz[]) \
+    AS t (lane, outlet_id, source_id, period, start, due_at) WHERE NOT EXISTS (SELECT 1 FROM due d WHERE d.lane = t.lane \
+    AND d.period = t.period AND d.due_at = t.due_at AND d.outlet_id = t.outlet_id AND d.source_id = t.source_id AND d.start = t.start)";
+
 /// Appends due rows; nothing is sent for none.
 pub(super) async fn append(
     client: &Client,
@@ -66,12 +71,13 @@ pub(super) async fn append(
     client.execute(statement, &[&lanes, &outlets, &sources, &periods, &starts, &due_at]).await.map(|_rows| ())
 }
 
-/// Appends due rows within the caller's transaction.
+/// Appends due rows within the caller's transaction, which holds the lanes' locks: so no closer works on them, and a window
+/// that waits for the same moment need not be named twice.
 ///
 /// # Errors
 /// [`Failure`] when the database does not take them.
 pub async fn append_in(client: &Client, dues: &[Due]) -> Result<(), Failure> {
-    let statement = bounded(client.prepare(APPEND)).await?;
+    let statement = bounded(client.prepare(APPEND_NEW)).await?;
     bounded(append(client, &statement, dues)).await
 }
 
@@ -91,6 +97,13 @@ pub struct Claim {
     pub rows: Vec<Row>,
 }
 
+/// The windows that are due of the shortest period that has any, and all their rows that are due: a window is computed once, however
+/// often it was named.
+const CLAIM: &str = "WITH p AS (SELECT period FROM due WHERE lane = $1 AND due_at <= $2 ORDER BY period LIMIT 1), \
+    w AS (SELECT DISTINCT d.outlet_id, d.source_id, d.start FROM due d JOIN p USING (period) WHERE d.lane = $1 AND d.due_at <= $2 LIMIT $3) \
+    SELECT d.id, d.outlet_id, d.source_id, d.period, d.start FROM due d JOIN p USING (period) JOIN w USING (outlet_id, source_id, start) \
+    WHERE d.lane = $1 AND d.due_at <= $2";
+
 /// Within the caller's transaction: locks the lane against other closers until its end and reads the rows of one period
 /// (the shortest that has any) that are due. `None` when another closer has the lane.
 ///
@@ -102,10 +115,7 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
     if !lock?.get::<_, bool>(0) {
         return Ok(None);
     }
-    let query = query(client, "SELECT id, outlet_id, source_id, period, start FROM due WHERE lane = $1 AND due_at <= $2 AND period = \
-         (SELECT min(period) FROM due WHERE lane = $1 AND due_at <= $2) ORDER BY due_at LIMIT $3",
-        &[&lane, &now, &most],
-    ).await;
+    let query = query(client, CLAIM, &[&lane, &now, &most]).await;
     let row = |row: &tokio_postgres::Row| {
         let period = period_of(row.get(3))?;
         Some(Row { id: row.get(0), outlet_id: row.get(1), source_id: row.get(2), period, start: row.get(4) })

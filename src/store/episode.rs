@@ -93,7 +93,7 @@ pub async fn observe(
 
 #[derive(Debug, Default)]
 pub(super) struct Locked {
-    last_at: Option<Timestamp>,
+    pub(super) last_at: Option<Timestamp>,
     open: Option<Open>,
     /// The open episode's figures changed.
     touched: bool,

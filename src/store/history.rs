@@ -6,11 +6,31 @@ use tokio_postgres::Client;
 
 use crate::domain::episode::{Retraction, Span, retract};
 use crate::domain::window::Window;
+use crate::store::alert;
 use crate::store::episode::{Key, Sighting, lock};
-use crate::store::session::{Failure, execute, query};
+use crate::store::session::{Failure, execute, query, query_one};
 
-/// Records an exceedance of the past, `[opened_at, closed_at)`: nobody is paged. One that touches another of the same key
-/// extends it; one that is known changes nothing.
+/// Who hears of an exceedance that is found late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    /// It is history: nobody is paged.
+    Nobody,
+    /// It is recent: it is told like one that was found in time.
+    Duty,
+}
+
+/// Whether an observation is newer than all that was seen of its key: then it moves the episode as usual.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn is_newest(client: &Client, sighting: &Sighting) -> Result<bool, Failure> {
+    let states = lock(client, vec![&sighting.key]).await?;
+    let last_at = states.get(&sighting.key).and_then(|state| state.last_at);
+    Ok(last_at.is_none_or(|last_at| sighting.observation.at > last_at))
+}
+
+/// Records an exceedance that is found late, `[opened_at, closed_at)`. One that touches another of the same key extends it (and
+/// joins two that it lies between), which tells nobody again; one that is known changes nothing. Gives the number of alerts.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
@@ -18,23 +38,27 @@ pub async fn record(
     client: &Client,
     sighting: &Sighting,
     closed_at: Timestamp,
+    tell: Tell,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let (key, seen) = (&sighting.key, sighting.observation);
     let peak = Some(seen.value).filter(|value| value.is_finite());
     // Holding the state row makes two closers take turns.
     lock(client, vec![&sighting.key]).await?;
     let extend = query(client, "UPDATE episode_row SET opened_at = least(opened_at, $6), last_above_at = greatest(last_above_at, $6), \
-         closed_at = greatest(closed_at, $7), peak = greatest(peak, $8) \
+         closed_at = CASE WHEN closed_at IS NULL THEN NULL ELSE greatest(closed_at, $7) END, peak = greatest(peak, $8) \
          WHERE outlet_id = $1 AND position = $2 AND rule_id = $3 AND kind = $4 AND subject = $5 \
          AND state <> 'withdrawn' AND opened_at <= $7 AND (closed_at IS NULL OR closed_at >= $6) RETURNING id",
         &[&key.outlet_id, &key.position, &key.rule_id, &key.kind.name(), &key.subject, &seen.at, &closed_at, &peak],
     ).await;
-    if !extend?.is_empty() {
-        return Ok(());
+    let extended: Vec<i64> = extend?.iter().map(|row| row.get(0)).collect();
+    if !extended.is_empty() {
+        join(client, key, &extended, now).await?;
+        return Ok(0);
     }
-    let insert = execute(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, 'historical', $10)",
+    let state = if tell == Tell::Nobody { "historical" } else { "closed" };
+    let insert = query_one(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, closed_at, peak, limit_mg_m3, state, noticed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $11, $10) RETURNING id",
         &[
             &key.outlet_id,
             &key.position,
@@ -46,9 +70,43 @@ pub async fn record(
             &peak,
             &sighting.limit,
             &now,
+            &state,
         ],
     ).await;
-    insert.map(|_rows| ())
+    let id: i64 = insert?.get(0);
+    if tell == Tell::Nobody {
+        return Ok(0);
+    }
+    alert::put(client, &sighting.alert, (key.outlet_id, id), now).await?;
+    Ok(1)
+}
+
+/// Episodes that now touch each other become the first of them; the others are withdrawn, with the reason.
+async fn join(client: &Client, key: &Key, ids: &[i64], now: Timestamp) -> Result<(), Failure> {
+    if ids.len() < 2 {
+        return Ok(());
+    }
+    let sql = "SELECT id, closed_at, last_above_at, peak FROM episode_row WHERE outlet_id = $1 AND id = ANY ($2) ORDER BY opened_at, id";
+    let rows = query(client, sql, &[&key.outlet_id, &ids]).await?;
+    let Some((first, others)) = rows.split_first() else { return Ok(()) };
+    let id: i64 = first.get(0);
+    for other in others {
+        let other_id: i64 = other.get(0);
+        let reason = format!("a window found late joins it to episode {id}");
+        let withdraw = "UPDATE episode_row SET state = 'withdrawn', closed_at = coalesce(closed_at, last_above_at), reason = $3 \
+            WHERE outlet_id = $1 AND id = $2";
+        execute(client, withdraw, &[&key.outlet_id, &other_id, &reason]).await?;
+        let note = "INSERT INTO episode_change (outlet_id, episode_id, at, what, reason, opened_at) \
+            SELECT outlet_id, id, $3, 'withdrawn', $4, opened_at FROM episode_row WHERE outlet_id = $1 AND id = $2";
+        execute(client, note, &[&key.outlet_id, &other_id, &now, &reason]).await?;
+    }
+    // The last one's end is the whole's: open, when it was open.
+    let Some(last) = rows.last() else { return Ok(()) };
+    let (closed_at, last_above_at): (Option<Timestamp>, Timestamp) = (last.get(1), last.get(2));
+    let peak = rows.iter().filter_map(|row| row.get::<_, Option<f64>>(3)).max_by(f64::total_cmp);
+    let sql = "UPDATE episode_row SET closed_at = $3, last_above_at = $4, peak = $5, \
+        state = CASE WHEN $3::timestamptz IS NULL THEN 'open' ELSE state END WHERE outlet_id = $1 AND id = $2";
+    execute(client, sql, &[&key.outlet_id, &id, &closed_at, &last_above_at, &peak]).await.map(|_rows| ())
 }
 
 /// A window that was part of an episode is not above the limit after all: the episode is withdrawn or revised, with the reason.

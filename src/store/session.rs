@@ -30,8 +30,8 @@ impl From<tokio_postgres::Error> for Failure {
             return Failure::Unavailable(format!("the database connection failed: {}", chain(&error)));
         };
         let text = format!("{} ({})", db.message(), db.code().code());
-        // Classes 22 and 23 are about the data; all others (shutting down, out of disk, deadlock) may pass.
-        if db.code().code().starts_with("22") || db.code().code().starts_with("23") {
+        // Classes 22, 23 and 54 (too large) are about the data; all others (shutting down, out of disk, deadlock) may pass.
+        if ["22", "23", "54"].iter().any(|class| db.code().code().starts_with(class)) {
             Failure::Refused(text)
         } else {
             Failure::Unavailable(format!("the database did not do it: {text}"))

@@ -1,5 +1,5 @@
 //! HTTP: health, metrics, the read-only API and one page. Nothing here changes anything, and nothing waits longer than
-//! [`PATIENCE`] for the database.
+//! `PATIENCE` for the database.
 
 /// Every status code, and the body of every refusal.
 pub mod error;

@@ -45,6 +45,8 @@ mod demo;
 mod web;
 /// The same figures from the live pipeline, recomputation and replay.
 mod identical;
+/// Hostile gateways, dead endpoints, late windows.
+mod hostile;
 /// Windows on the real store.
 mod windows;
 /// House rules, as a test.

@@ -16,8 +16,10 @@ use crate::shutdown::Shutdown;
 use crate::store::alert::{Outcome, Waiting, attempted, claim};
 use crate::store::session::{Failure, Session, Trouble};
 
-/// So many deliveries are under way at once.
-const AT_ONCE: i64 = 32;
+/// So many deliveries are under way at once before more are claimed,
+const AT_ONCE: usize = 256;
+/// and so many are claimed of each channel at a time.
+const PER_CHANNEL: i64 = 8;
 /// A delivery that was claimed by a worker that died comes up again after this.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// After a day of failures an alert is given up; it stays visible as dead.
@@ -41,77 +43,85 @@ pub enum Answer {
     },
 }
 
+/// One finished attempt.
+struct Attempt {
+    waiting: Waiting,
+    answer: Answer,
+    took_ms: i32,
+}
+
 impl Courier {
-    /// Runs until shutdown.
+    /// Runs until shutdown. Channels do not wait for each other: a slow one only holds its own deliveries up.
     pub async fn run(mut self, shutdown: Shutdown) {
         let client = webhook::client();
         let mut trouble = Trouble::default();
+        let mut under_way: JoinSet<Attempt> = JoinSet::new();
         loop {
             let rung = Arc::clone(&self.outbox);
             let rung = rung.notified();
-            let round = self.round(&client).await;
-            if round.is_ok() {
-                trouble.over();
+            match self.collect(&client, &mut under_way).await {
+                Ok(()) => trouble.over(),
+                Err(failure) => self.give_up(&failure, &mut trouble),
             }
-            match round {
-                Ok(0) => {
-                    tokio::select! {
-                        () = rung => {}
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                        () = shutdown.cancelled() => return,
+            tokio::select! {
+                Some(done) = under_way.join_next() => {
+                    // A broken attempt comes up again after its lease.
+                    let Ok(attempt) = done else { continue };
+                    if let Err(failure) = self.record(&attempt).await {
+                        self.give_up(&failure, &mut trouble);
                     }
                 }
-                Ok(_) => {}
-                Err(failure) => {
-                    if trouble.is_new(&failure.to_string()) {
-                        tracing::warn!(%failure, "deliveries wait for the database");
-                    }
-                    self.session.discard();
-                    tokio::select! {
-                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                        () = shutdown.cancelled() => return,
-                    }
-                }
+                () = rung => {}
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = shutdown.cancelled() => return,
             }
         }
     }
 
-    /// Claims what is due, delivers it side by side, records how it went. Gives the number of attempts.
-    async fn round(&mut self, http: &Result<reqwest::Client, String>) -> Result<usize, Failure> {
+    fn give_up(&mut self, failure: &Failure, trouble: &mut Trouble) {
+        if trouble.is_new(&failure.to_string()) {
+            tracing::warn!(%failure, "deliveries wait for the database");
+        }
+        self.session.discard();
+    }
+
+    /// Claims what is due, as far as there is room, and sends it on its way.
+    async fn collect(
+        &mut self,
+        http: &Result<reqwest::Client, String>,
+        under_way: &mut JoinSet<Attempt>,
+    ) -> Result<(), Failure> {
+        if under_way.len() >= AT_ONCE {
+            return Ok(());
+        }
         let now = clock::now();
-        let due = claim(self.session.client().await?, now, now + LEASE, AT_ONCE).await?;
-        let mut attempts = JoinSet::new();
-        for waiting in due {
+        for waiting in claim(self.session.client().await?, now, now + LEASE, PER_CHANNEL).await? {
             let http = http.clone();
-            attempts.spawn(async move {
+            under_way.spawn(async move {
                 let started = clock::monotonic();
                 let answer = send(&http, &waiting).await;
-                (waiting, answer, i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX))
+                let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+                Attempt { waiting, answer, took_ms }
             });
         }
-        let mut count = 0;
-        while let Some(done) = attempts.join_next().await {
-            let Ok((waiting, answer, took_ms)) = done else { continue };
-            count += 1;
-            let at = clock::now();
-            let outcome = outcome(&waiting, &answer, at);
-            match &outcome {
-                Outcome::Delivered => {
-                    self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64());
-                }
-                Outcome::Again(_, reason) | Outcome::Dead(reason) => {
-                    self.meters.delivery_failed();
-                    tracing::warn!(
-                        alert = waiting.alert_id,
-                        channel = waiting.channel,
-                        reason,
-                        "alert not delivered"
-                    );
-                }
+        Ok(())
+    }
+
+    /// Records how an attempt went.
+    async fn record(&mut self, Attempt { waiting, answer, took_ms }: &Attempt) -> Result<(), Failure> {
+        let at = clock::now();
+        let outcome = outcome(waiting, answer, at);
+        match &outcome {
+            Outcome::Delivered => {
+                self.meters.delivered(at.duration_since(waiting.created_at).as_secs_f64());
             }
-            attempted(self.session.client().await?, &waiting, (at, took_ms), &outcome).await?;
+            Outcome::Again(_, reason) | Outcome::Dead(reason) => {
+                self.meters.delivery_failed();
+                let (alert, channel) = (&waiting.alert_id, &waiting.channel);
+                tracing::warn!(alert, channel, reason, "alert not delivered");
+            }
         }
-        Ok(count)
+        attempted(self.session.client().await?, waiting, (at, *took_ms), &outcome).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! From the catalogue to [`Plant`]: channels get their factors, outlets their enterprise, gateways and rules.
+//! From the catalogue to `Plant`: channels get their factors, outlets their enterprise, gateways and rules.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -88,7 +88,7 @@ CREATE TABLE due (
     start     timestamptz NOT NULL,
     due_at    timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
-CREATE INDEX due_by_time ON due (lane, due_at);
+CREATE INDEX due_by_time ON due (lane, period, due_at);
 
 CREATE TABLE period (
     id   smallint PRIMARY KEY,
