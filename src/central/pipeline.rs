@@ -176,7 +176,7 @@ impl Writer {
                     prev: scan.record.prev.0,
                     checked: (checked != flag).then_some(checked),
                     flag,
-                    measured: scan.readings.iter().map(value_or_nan).collect(),
+                    measured: scan.readings.iter().map(|reading| reading.value.unwrap_or(f64::NAN)).collect(),
                     corrected: evaluated
                         .channels
                         .iter()
@@ -378,10 +378,6 @@ fn is_fresh(scan: &TakenScan) -> bool {
     let live = matches!(crate::mqtt::topic::parse(&scan.record.topic), Some((_, Lane::Live)));
     let age = scan.record.received_at.duration_since(scan.at);
     age <= FRESH || (live && age <= SLOW_CLOCK)
-}
-
-fn value_or_nan(reading: &Reading) -> f64 {
-    reading.value.unwrap_or(f64::NAN)
 }
 
 /// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
