@@ -24,7 +24,6 @@ use crate::domain::evaluation::evaluate;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Plant;
 use crate::domain::regime::Regime;
-use crate::domain::scan::Reading;
 use crate::domain::window::Window;
 use crate::mqtt::topic::Lane;
 use crate::store::due::Due;

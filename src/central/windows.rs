@@ -35,6 +35,7 @@ pub struct Closer {
     settle: SignedDuration,
     /// Windows to claim of each lane.
     claims: [i64; LANES as usize],
+    failing_since: Option<Timestamp>,
 }
 
 /// One window of one outlet with its averages.
@@ -48,7 +49,14 @@ pub(super) struct Computed {
 impl Closer {
     /// Nothing is opened yet.
     pub fn new(shared: Shared, session: Session, settle: SignedDuration) -> Closer {
-        Closer { shared, session, partitions: Partitions::default(), settle, claims: [CLAIM; LANES as usize] }
+        Closer {
+            shared,
+            session,
+            partitions: Partitions::default(),
+            settle,
+            claims: [CLAIM; LANES as usize],
+            failing_since: None,
+        }
     }
 
     /// Computes windows as they become due, until shutdown.
@@ -120,9 +128,13 @@ impl Closer {
             }
         }
         if let Some(failure) = failed {
-            self.shared.readiness.set("windows", false, &failure.to_string());
+            // A database that is away says so by itself; what only the windows suffer from shows after a while.
+            if now.duration_since(*self.failing_since.get_or_insert(now)) > OVERDUE {
+                self.shared.readiness.set("windows", false, &failure.to_string());
+            }
             return Err(failure);
         }
+        self.failing_since = None;
         let client = self.session.client().await?;
         let (waiting, oldest) = due::backlog(client, now).await?;
         self.shared.meters.backlog(waiting);
