@@ -70,13 +70,12 @@ pub fn sightings(
             if channel.factor.code != rule.factor {
                 continue;
             }
-            if let Some(sighting) = of_rule(rule, outlet, at, (position, evaluated)) {
+            if let Some(sighting) = of_rule(rule, outlet, at, (position, evaluated), open) {
                 seen.push(sighting);
             }
         }
     }
-    seen.extend(dilution(outlet, at, evaluated));
-    seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
+    seen.extend(dilution(outlet, at, evaluated, open));
     seen
 }
 
@@ -85,8 +84,14 @@ fn warns(rule: &Rule, at: Timestamp) -> bool {
     rule.period <= AveragingPeriod::Hour && rule.limit.holds(at)
 }
 
-fn of_rule(rule: &Rule, outlet: &Outlet, at: Timestamp, scan: (Position, &Evaluated)) -> Option<Sighting> {
-    let (position, evaluated) = scan;
+/// `None` also for a value below the line when there is nothing to end: nearly every scan.
+fn of_rule(
+    rule: &Rule,
+    outlet: &Outlet,
+    at: Timestamp,
+    (position, evaluated): (Position, &Evaluated),
+    open: &OpenKeys,
+) -> Option<Sighting> {
     let Glimpse { corrected, limit, above } = glimpse(rule, outlet, at, position, evaluated)?;
     let key = Key {
         outlet_id: outlet.id,
@@ -95,6 +100,9 @@ fn of_rule(rule: &Rule, outlet: &Outlet, at: Timestamp, scan: (Position, &Evalua
         kind: AlertKind::EarlyWarning,
         subject: String::new(),
     };
+    if !above && !open.contains(&key) {
+        return None;
+    }
     let mut alert = Alert::new(AlertKind::EarlyWarning, at, at);
     describe(&mut alert, outlet, position, rule);
     alert.measured = evaluated.channels.get(position).and_then(|channel| channel.measured);
@@ -128,7 +136,7 @@ pub fn describe(alert: &mut Alert, outlet: &Outlet, position: Position, rule: &R
 }
 
 /// Oxygen above the cut-off keeps the outlet's values from being judged: an episode of its own, one an outlet.
-fn dilution(outlet: &Outlet, at: Timestamp, evaluated: &Evaluated) -> Option<Sighting> {
+fn dilution(outlet: &Outlet, at: Timestamp, evaluated: &Evaluated, open: &OpenKeys) -> Option<Sighting> {
     let oxygen = evaluated.conditions.oxygen_percent?;
     let cutoff = outlet.settings.at(at)?.oxygen_cutoff_percent;
     let key = Key {
@@ -138,11 +146,14 @@ fn dilution(outlet: &Outlet, at: Timestamp, evaluated: &Evaluated) -> Option<Sig
         kind: AlertKind::NotConvertible,
         subject: String::new(),
     };
+    let above = evaluated.channels.iter().any(|channel| channel.not_convertible);
+    if !above && !open.contains(&key) {
+        return None;
+    }
     let mut alert = Alert::new(AlertKind::NotConvertible, at, at);
     alert.outlet = Some(place(outlet));
     alert.oxygen = Some(oxygen);
     alert.summary =
         format!("{} O2 {oxygen:.1} % is above the cut-off of {cutoff} %: nothing can be judged", outlet.code);
-    let above = evaluated.channels.iter().any(|channel| channel.not_convertible);
     Some(Sighting { key, observation: Observation { at, value: oxygen, above }, limit: None, alert })
 }

@@ -197,6 +197,12 @@ async fn two_centres_make_each_figure_and_each_alert_once() {
         "SELECT count(*) FROM (SELECT DISTINCT start FROM average_wide WHERE period = {period} AND start < now() - interval '1 hour') x"
     );
     assert_eq!(world.count(&minutes).await, 60);
+    let figures = "SELECT count(*) FROM average_wide WHERE period = 0 AND revision > 2";
+    assert_eq!(world.count(figures).await, 0, "no figure is made over and over");
     other.stop().await;
     world.centre.stop().await;
+    // Nobody told it again before stopping.
+    let told = "SELECT count(*) FROM alert WHERE kind = 'early-warning' AND body ->> 'channel' = 'a21026'";
+    let told: i64 = world.client.query_one(told, &[]).await.unwrap().get(0);
+    assert_eq!(told, 2);
 }
