@@ -201,7 +201,7 @@ impl Writer {
         if ready.is_empty() && events.is_empty() {
             return Ok(None);
         }
-        let rows: Vec<NewScan> = ready.iter().map(|ready| ready.row.clone()).collect();
+        let rows: Vec<&NewScan> = ready.iter().map(|ready| &ready.row).collect();
         let dues = self.dues(&rows, now);
         let new_events = self.new_events(events).await?;
         let quiet = ready.iter().all(|ready| ready.sightings.is_empty()) && events.is_empty();
@@ -255,7 +255,7 @@ impl Writer {
     }
 
     /// The minutes that these scans touch, each once.
-    fn dues(&self, rows: &[NewScan], now: Timestamp) -> Vec<Due> {
+    fn dues(&self, rows: &[&NewScan], now: Timestamp) -> Vec<Due> {
         let mut minutes: BTreeMap<(i32, i16, Timestamp), Timestamp> = BTreeMap::new();
         for row in rows {
             let window = Window::containing(AveragingPeriod::Minute, row.measured_at, &self.shared.zone);

@@ -44,7 +44,7 @@ pub async fn recompute(
     let client = session.client().await?;
     let minutes = due::again(client, outlet_id, (from, to)).await?;
     // Coarser windows are named as well: rules may have changed where no figure did.
-    due::append_in(client, &coarser(outlet_id, (from, to), &zone)).await?;
+    due::append_all(client, &coarser(outlet_id, (from, to), &zone)).await?;
     let (_line, plant) = watch::channel(Arc::new(plant));
     let shared = Shared {
         plant,

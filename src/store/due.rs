@@ -71,6 +71,15 @@ pub(super) async fn append(
     client.execute(statement, &[&lanes, &outlets, &sources, &periods, &starts, &due_at]).await.map(|_rows| ())
 }
 
+/// Appends due rows, whoever works on the lanes: what is named once more is computed once more.
+///
+/// # Errors
+/// [`Failure`] when the database does not take them.
+pub async fn append_all(client: &Client, dues: &[Due]) -> Result<(), Failure> {
+    let statement = bounded(client.prepare(APPEND)).await?;
+    bounded(append(client, &statement, dues)).await
+}
+
 /// Appends due rows within the caller's transaction, which holds the lanes' locks: so no closer works on them, and a window
 /// that waits for the same moment need not be named twice.
 ///

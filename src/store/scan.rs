@@ -72,7 +72,7 @@ struct Columns<'s> {
 }
 
 impl<'s> Columns<'s> {
-    fn of(scans: &'s [NewScan]) -> Columns<'s> {
+    fn of(scans: &[&'s NewScan]) -> Columns<'s> {
         let mut columns = Columns::default();
         let mut filled = 0_i32;
         for scan in scans {
@@ -113,7 +113,7 @@ pub enum Then {
 /// [`Failure`]; the session is then to be discarded, and nothing was stored.
 pub async fn store(
     session: &mut Session,
-    scans: &[NewScan],
+    scans: &[&NewScan],
     dues: &[Due],
     then: Then,
 ) -> Result<Option<Vec<(i32, i16, Timestamp)>>, Failure> {

@@ -1,7 +1,6 @@
 //! One register value becomes one alert: simulator, gateway, mosquitto, centre, PostgreSQL and webhook. What must come out is
 //! worked out here.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use cems::config::gateway;
@@ -13,7 +12,8 @@ use crate::support::centre::{Centre, Webhook, notify, seed};
 use crate::support::chain::{Chain, LIMIT, all_ready};
 use crate::support::database::database;
 use crate::support::formulas::{self, close};
-use crate::support::servers::{broker, folder, free_port};
+use crate::support::pymodbus;
+use crate::support::servers::{broker, folder};
 use crate::support::wait::wait_until;
 
 const GLASS: &str = "demo-glass-furnace";
@@ -62,27 +62,9 @@ async fn one_register_becomes_one_alert() {
     chain.centre.stop().await;
 }
 
-/// Ends with the test, however that ends.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _ended_already = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_slave_stands_in_for_the_simulator() {
-    let python = || std::process::Command::new("python3");
-    let importable = python().args(["-c", "import pymodbus.server"]).stderr(Stdio::null()).status();
-    if !importable.is_ok_and(|status| status.success()) {
-        println!("skipped: python3 with pymodbus is not installed (pip install pymodbus)");
-        return;
-    }
-    let port = free_port();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pymodbus_server.py");
-    let _server = Server(python().arg(script).arg(port.to_string()).spawn().unwrap());
+    let Some((_server, port)) = pymodbus::start() else { return };
     let (database, broker, webhook, folder) =
         (database().await, broker().await, Webhook::listen().await, folder());
     let mut client = database.client().await;

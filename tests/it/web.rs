@@ -162,7 +162,7 @@ async fn store_scans(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
         prev = hash;
     }
     assert_eq!(
-        store::scan::store(&mut session, &rows, &[], Then::Commit).await.unwrap(),
+        store::scan::store(&mut session, &rows.iter().collect::<Vec<_>>(), &[], Then::Commit).await.unwrap(),
         None,
         "all are new"
     );

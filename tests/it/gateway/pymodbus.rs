@@ -1,36 +1,18 @@
 //! An independent Modbus slave in place of an analyser, by configuration alone.
 use std::fmt::Write as _;
-use std::process::{Child, Stdio};
 
 use cems::domain::flag::Flag;
 use cems::domain::scan::Scan;
 
 use crate::gateway::centre::Centre;
 use crate::gateway::{Gateway, all, scans, until};
-use crate::support::servers::{broker, free_port};
-
-/// Ends with the test, however that ends.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _ended_already = self.0.wait();
-    }
-}
+use crate::support::pymodbus;
+use crate::support::servers::broker;
 
 /// A register image of all types and orders, served by an implementation that is not ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pymodbus_is_read_right() {
-    let python = || std::process::Command::new("python3");
-    let importable = python().args(["-c", "import pymodbus.server"]).stderr(Stdio::null()).status();
-    if !importable.is_ok_and(|status| status.success()) {
-        println!("skipped: python3 with pymodbus is not installed (pip install pymodbus)");
-        return;
-    }
-    let port = free_port();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pymodbus_server.py");
-    let _server = Server(python().arg(script).arg(port.to_string()).spawn().unwrap());
+    let Some((_server, port)) = pymodbus::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let broker = broker().await;
     let centre = Centre::start(broker.port()).await;

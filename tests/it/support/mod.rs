@@ -19,3 +19,5 @@ pub mod formulas;
 pub mod chain;
 /// A centre with everything around it.
 pub mod world;
+/// An independent Modbus slave.
+pub mod pymodbus;
