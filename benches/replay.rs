@@ -9,13 +9,17 @@ use cems::clock::monotonic;
 use cems::config::catalogue;
 use cems::config::kind::Source;
 use cems::config::seeds;
-use cems::domain::average::{ChannelAverage, StoredScan, average_scans, average_windows};
+use cems::domain::average::{ChannelAverage, StoredScan, Terms, average_scans, average_windows};
+use cems::domain::correction::Unwatched;
 use cems::domain::flag::Flag;
+use cems::domain::judgement::Ground;
+use cems::domain::law::OutletLaw;
 use cems::domain::limit::AveragingPeriod;
 use cems::domain::plant::Outlet;
 use cems::domain::regime::HJ75_2017;
-use cems::domain::replay::{Replay, rows};
+use cems::domain::replay::{Closed, ClosedQuarter, Replay, Sink, rows};
 use cems::domain::scan::Reading;
+use cems::domain::validity::Overlay;
 use cems::domain::window::Window;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -85,17 +89,23 @@ fn tell(what: &str, took: Duration, windows: u32) {
 /// A year of one outlet, all periods, verdicts on hours and longer.
 fn year(outlet: &Outlet, zone: &TimeZone) {
     let mut random = fastrand::Rng::with_seed(1);
-    let mut windows = 0;
-    let mut verdicts = 0;
-    let mut sink = |window: Window, averages: &[ChannelAverage]| {
-        windows += 16;
-        if window.period >= AveragingPeriod::Hour {
-            verdicts +=
-                rows(outlet, window, averages, &HJ75_2017).map(|row| row.verdicts.len()).sum::<usize>();
+    struct Count<'o>(&'o Outlet, u32, usize);
+    impl<'p> Sink<'p> for Count<'p> {
+        fn closed(&mut self, closed: Closed<'_, 'p>) {
+            self.1 += 16;
+            if closed.window.period >= AveragingPeriod::Hour {
+                self.2 += rows(self.0, &closed, &HJ75_2017).map(|(_, row)| row.verdicts.len()).sum::<usize>();
+            }
         }
-    };
+        fn quarter(&mut self, quarter: ClosedQuarter) {
+            self.2 += black_box(quarter).channels.len();
+        }
+    }
+    let mut sink = Count(outlet, 0, 0);
     let mut took = Duration::ZERO;
-    let mut replay = Replay::new(outlet, &[AveragingPeriod::Year], zone, &HJ75_2017);
+    let law = OutletLaw::default();
+    let ground = Ground { outlet, law: &law, regime: &HJ75_2017, zone };
+    let mut replay = Replay::new(ground, &[AveragingPeriod::Year]);
     for day in 0..365 {
         let scans: Vec<StoredScan> = (0..1440).map(|minute| scan(day * 1440 + minute, &mut random)).collect();
         let start = monotonic();
@@ -107,6 +117,7 @@ fn year(outlet: &Outlet, zone: &TimeZone) {
     let start = monotonic();
     replay.finish(&mut sink);
     took += start.elapsed();
+    let Count(_, windows, verdicts) = sink;
     tell("one outlet-year of 1-minute data x 16 channels, all windows", took, windows);
     println!("  {verdicts} verdicts");
 }
@@ -122,10 +133,14 @@ fn hour(outlet: &Outlet, zone: &TimeZone) {
         })
         .collect();
     let window = Window::containing(AveragingPeriod::Hour, Timestamp::from_second(FIRST).unwrap(), zone);
+    let law = OutletLaw::default();
+    let ground = Ground { outlet, law: &law, regime: &HJ75_2017, zone };
     let start = monotonic();
     for _outlet in 0..OUTLETS {
-        let averages = average_windows(window, outlet, black_box(&minutes), (&HJ75_2017, 60));
-        rows(outlet, window, &averages, &HJ75_2017).for_each(|row| drop(black_box(row)));
+        let averages = average_windows(window, outlet, black_box(&minutes), Terms::plain(&HJ75_2017, 60));
+        let judged = ground.judge(window, &averages, (&minutes, Overlay::NONE), &mut Unwatched);
+        let closed = Closed { window, averages: &averages, judged: &judged };
+        rows(outlet, &closed, &HJ75_2017).for_each(|row| drop(black_box(row)));
     }
     tell(
         "closing and judging an hour, 5000 outlets x 16 channels from 60 minute rows",

@@ -1,20 +1,24 @@
 //! Verdicts on computed windows, and what follows for episodes. A verdict that changes makes a new revision; an episode whose
 //! figures change is revised or withdrawn with the reason, never silently; nobody is paged for history.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
 use crate::central::pipeline::SOURCE;
-use crate::central::warning::describe;
+use crate::central::warning::{describe, place};
 use crate::central::windows::Computed;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::average::oxygen_of;
-use crate::domain::correction::Unwatched;
 use crate::domain::episode::{Observation, WINDOW};
-use crate::domain::exceedance::{Outcome, Verdict, judge, rules_for};
-use crate::domain::limit::Rule;
+use crate::domain::exceedance::Outcome;
+use crate::domain::judgement::{By, Judged};
+use crate::domain::order::Demand;
 use crate::domain::window::Window;
+use crate::store::average::Of;
 use crate::store::episode::{Key, Sighting, observe};
+use crate::store::frame::Frames;
 use crate::store::history::{Tell, is_newest, record, withdraw};
 use crate::store::session::Failure;
 use crate::store::verdict::{NewVerdict, VerdictKey, latest, store};
@@ -23,102 +27,162 @@ use crate::store::verdict::{NewVerdict, VerdictKey, latest, store};
 pub const HISTORY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A verdict that is new or other than before, with what it says to an episode.
-struct Judged {
+struct News {
     window: Window,
     sighting: Sighting,
     /// `None`: judged for the first time.
     before: Option<Outcome>,
     after: Outcome,
+    remark: Option<String>,
 }
 
-/// Judges windows by every rule in force; moves episodes; gives the number of alerts.
+/// What judging did.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub alerts: usize,
+    /// Windows of which a verdict is new or other than before, with the outlet's code.
+    pub changed: BTreeSet<(String, Of, Window)>,
+}
+
+/// Stores what is said of the windows where it is new; moves episodes. Submitted periods keep their verdicts.
 pub(super) async fn judge_all(
     client: &Client,
-    computed: &[Computed],
+    computed: &[Computed<'_>],
+    frames: &Frames,
     now: Timestamp,
-) -> Result<usize, Failure> {
+) -> Result<Told, Failure> {
     let windows: Vec<_> = computed.iter().map(|one| (one.row.of, one.row.window)).collect();
     let stored = latest(client, &windows).await?;
     let mut rows = Vec::new();
-    let mut judged = Vec::new();
-    for one in computed.iter().filter(|one| one.row.of.1 == SOURCE) {
+    let mut news = Vec::new();
+    let mut told = Told::default();
+    for one in computed.iter().filter(|one| one.row.of.1 == SOURCE && !one.is_locked) {
         let window = one.row.window;
-        for position in 0..one.outlet.channels.len() {
-            for rule in rules_for(&one.outlet, position, window) {
-                let verdict = judge(rule, &one.outlet, (window, position), &one.row.channels, &mut Unwatched);
-                let key = VerdictKey { of: one.row.of, position, window, rule_id: rule.id };
-                let before = stored.get(&key);
-                if before.is_some_and(|(_, before)| *before == verdict) {
-                    continue;
-                }
-                let revision = before.map_or(1, |(revision, _)| revision + 1);
-                rows.push(NewVerdict { key, revision, verdict });
-                let before = before.map(|(_, before)| before.outcome);
-                let after = verdict.outcome;
-                judged.extend(sighting(one, position, rule, &verdict).map(|sighting| Judged {
-                    window,
-                    sighting,
-                    before,
-                    after,
-                }));
+        for judged in &one.judged {
+            // An entry that another save took away meanwhile: the next revision of the plant judges.
+            let Some(rule_id) = frames.number(&judged.by) else { continue };
+            let position = VerdictKey::position_of(judged.position);
+            let key = VerdictKey { of: one.row.of, position, window, rule_id };
+            let before = stored.get(&key);
+            if before.is_some_and(|stored| stored.verdict == judged.verdict && stored.remark == judged.remark) {
+                continue;
             }
+            told.changed.insert((one.outlet.code.to_string(), one.row.of, window));
+            let revision = before.map_or(1, |stored| stored.revision + 1);
+            let (verdict, remark) = (judged.verdict, judged.remark.clone());
+            rows.push(NewVerdict { key, revision, verdict, remark: remark.clone() });
+            let before = before.map(|stored| stored.verdict.outcome);
+            let sighting = sighting(one, judged, &key);
+            news.push(News { window, sighting, before, after: verdict.outcome, remark });
         }
     }
     store(client, &rows).await?;
-    follow(client, judged, now).await
+    told.alerts = follow(client, news, now).await?;
+    Ok(told)
 }
 
 /// What the verdicts say to episodes. Gives the number of alerts.
-async fn follow(client: &Client, judged: Vec<Judged>, now: Timestamp) -> Result<usize, Failure> {
+async fn follow(client: &Client, news: Vec<News>, now: Timestamp) -> Result<usize, Failure> {
     let mut live = Vec::new();
     let mut alerts = 0;
-    for Judged { window, sighting, before, after } in judged {
+    for News { window, sighting, before, after, remark } in news {
         let is_old = now.duration_since(window.end) > HISTORY;
-        match (before, after) {
+        match (before.is_some_and(Outcome::is_adverse), after) {
             // Its figures changed, but it is told already.
-            (Some(Outcome::Exceeded), Outcome::Exceeded) => {
+            (true, after) if after.is_adverse() => {
                 alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
             }
-            (Some(Outcome::Exceeded), Outcome::Met | Outcome::NotValid | Outcome::NotConvertible) => {
-                let name = window.period.name();
-                let reason =
-                    format!("the {name} from {} is {} after recomputation", window.start, after.name());
+            (true, after) => {
+                let (name, after) = (window.period.name(), after.name());
+                let why = remark.map_or(String::new(), |remark| format!(" ({remark})"));
+                let reason = format!("the {name} from {} is {after} after recomputation{why}", window.start);
                 withdraw(client, &sighting.key, window, &reason, now).await?;
             }
-            (_, Outcome::Exceeded) if is_old => {
+            (false, after) if after.is_adverse() && is_old => {
                 alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
             }
             // Found late, but not long ago: a later window has been seen, and this one was met or not judged then.
-            (_, Outcome::Exceeded) if !is_newest(client, &sighting).await? => {
+            (false, after) if after.is_adverse() && !is_newest(client, &sighting).await? => {
                 alerts += record(client, &sighting, window.end, Tell::Duty, now).await?;
             }
-            (_, Outcome::Exceeded | Outcome::Met) if !is_old => live.push(sighting),
+            (false, Outcome::Exceeded | Outcome::NotMet | Outcome::Met) if !is_old => live.push(sighting),
             // Not judged says nothing: an episode neither goes on nor ends by it.
-            (_, Outcome::Exceeded | Outcome::Met | Outcome::NotValid | Outcome::NotConvertible) => {}
+            (
+                false,
+                Outcome::Exceeded
+                | Outcome::NotMet
+                | Outcome::Met
+                | Outcome::NotValid
+                | Outcome::NotConvertible
+                | Outcome::Exempt,
+            ) => {}
         }
     }
     observe(client, live, WINDOW, now).await.map(|moved| alerts + moved.alerts)
 }
 
 /// What a verdict says to an episode.
-fn sighting(one: &Computed, position: usize, rule: &Rule, verdict: &Verdict) -> Option<Sighting> {
-    let window = one.row.window;
-    let average = one.row.channels.get(position)?;
+fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighting {
+    let (window, verdict) = (one.row.window, &judged.verdict);
+    let average = judged.position.and_then(|position| one.row.channels.get(position));
     let mut alert = Alert::new(AlertKind::Exceedance, window.start, window.start);
-    describe(&mut alert, &one.outlet, position, rule);
-    alert.measured = average.measured;
-    alert.oxygen = oxygen_of(&one.outlet, &one.row.channels);
+    match (judged.by, judged.position) {
+        (By::Rule(rule), Some(position)) => describe(&mut alert, one.outlet, position, rule),
+        (By::Rule(_) | By::Order(_) | By::Furnace(_) | By::Assessment(_), position) => {
+            let channel = position.and_then(|position| one.outlet.channels.get(position));
+            alert.outlet = Some(place(one.outlet));
+            alert.channel = channel.map(|channel| channel.code.to_string());
+            alert.pollutant = channel.map(|channel| channel.factor.symbol.clone());
+            alert.rule = Some(judged.by.code().to_owned());
+            alert.rule_kind = Some(judged.by.kind().name());
+            alert.rule_name = Some(judged.by.name().to_owned());
+            alert.limit = Some(verdict.limit);
+            alert.unit = Some(judged.by.unit(window));
+            alert.reference_oxygen = judged.by.reference_oxygen();
+        }
+    }
+    alert.measured = average.and_then(|average| average.measured);
+    alert.oxygen = oxygen_of(one.outlet, &one.row.channels);
     alert.corrected = verdict.corrected;
     alert.ratio_over = verdict.ratio_over;
-    alert.summary = format!("{} mean: {}", window.period.name(), alert.value_summary());
+    alert.summary = summary(one, judged, &alert);
     let key = Key {
         outlet_id: one.outlet.id,
-        position: i16::try_from(position).ok()?,
-        rule_id: rule.id,
+        position: key.position,
+        rule_id: key.rule_id,
         kind: AlertKind::Exceedance,
-        subject: String::new(),
+        subject: subject(judged, window),
     };
-    let above = verdict.outcome == Outcome::Exceeded;
+    let above = verdict.outcome.is_adverse();
     let observation = Observation { at: window.start, value: verdict.corrected.unwrap_or(f64::NAN), above };
-    Some(Sighting { key, observation, limit: Some(verdict.limit), alert })
+    Sighting { key, observation, limit: Some(verdict.limit), alert }
+}
+
+/// A furnace rule judges five minutes and days: each has its own episodes.
+fn subject(judged: &Judged<'_>, window: Window) -> String {
+    match judged.by {
+        By::Furnace(_) => window.period.name().to_owned(),
+        By::Rule(_) | By::Order(_) | By::Assessment(_) => String::new(),
+    }
+}
+
+fn summary(one: &Computed<'_>, judged: &Judged<'_>, alert: &Alert) -> String {
+    let period = one.row.window.period.name();
+    let remark = judged.remark.as_deref();
+    let (code, name) = (&one.outlet.code, judged.by.name());
+    match judged.by {
+        By::Order(order) if !matches!(order.demand, Demand::Limit { .. }) => {
+            format!("{period}: {code} against order {name}: {}", remark.unwrap_or("it emits"))
+        }
+        By::Assessment(_) => format!("{period}: {code} {}: {}", judged.by.code(), remark.unwrap_or("not met")),
+        By::Furnace(_) => {
+            let value = judged.verdict.corrected.map_or("?".to_owned(), |value| format!("{value:.1}"));
+            let unit = judged.by.unit(one.row.window);
+            format!("{period}: {code} furnace {value} {unit} against {} {unit}", judged.verdict.limit)
+        }
+        By::Rule(_) | By::Order(_) => {
+            let more = remark.map_or(String::new(), |remark| format!("; {remark}"));
+            format!("{period} mean: {}{more}", alert.value_summary())
+        }
+    }
 }

@@ -28,4 +28,7 @@ pub mod warning;
 pub mod windows;
 /// Verdicts, and what follows for episodes.
 mod judging;
+/// Quarters and quotas.
+pub mod reckoning;
+
 pub use start::{Error, Links, Running, start};

@@ -29,6 +29,7 @@ use crate::mqtt::topic::Lane;
 use crate::store::due::Due;
 use crate::store::episode::{Key, Sighting, observe};
 use crate::store::event::{self, NewEvent};
+use crate::store::frame::Frames;
 use crate::store::partition::{Partitioned, Partitions};
 use crate::store::plant as plant_store;
 use crate::store::provenance::Provenances;
@@ -47,6 +48,8 @@ const PLANT_PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub struct Shared {
     pub plant: watch::Receiver<Arc<Plant>>,
+    /// Never newer than `plant`.
+    pub frames: watch::Receiver<Arc<Frames>>,
     pub regime: &'static Regime,
     pub zone: jiff::tz::TimeZone,
     pub debounce: jiff::SignedDuration,

@@ -1,6 +1,8 @@
 //! The windows of one outlet, computed again: the same path as live closing, with nothing to wait for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -10,13 +12,15 @@ use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::pipeline::{SOURCE, Shared};
 use crate::central::warning::OpenKeys;
+use crate::central::reckoning::Reckoner;
 use crate::central::windows::Closer;
+use crate::clock;
 use crate::domain::limit::AveragingPeriod;
-use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
 use crate::domain::window::Window;
 use crate::store::due::{self, Due};
 use crate::store::session::{Failure, Session};
+use crate::store::{frame, reckoning};
 use crate::telemetry::{Metrics, Readiness};
 
 /// What a recomputation did.
@@ -30,24 +34,29 @@ pub struct Recomputed {
     pub revisions: usize,
 }
 
-/// Computes every window that holds a minute of `[from, to)` of an outlet, by the plant and the rules as they are stored.
+/// Computes every window that holds a minute of `[from, to)` of an outlet, and reckons its quarters, by the plant, the rules and the
+/// lists as they are stored.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer; what is left stays due, and a running centre goes on with it.
 pub async fn recompute(
     database: &str,
-    plant: Plant,
     zone: TimeZone,
     (outlet_id, from, to): (i32, Timestamp, Timestamp),
 ) -> Result<Recomputed, Failure> {
     let mut session = Session::new(database);
     let client = session.client().await?;
+    let known = frame::load(client).await.map_err(|error| Failure::Unavailable(error.to_string()));
+    let (plant, frames) = known?;
     let minutes = due::again(client, outlet_id, (from, to)).await?;
     // Coarser windows are named as well: rules may have changed where no figure did.
     due::append_all(client, &coarser(outlet_id, (from, to), &zone)).await?;
+    let revision = frames.revision;
     let (_line, plant) = watch::channel(Arc::new(plant));
+    let (_frames, frames) = watch::channel(Arc::new(frames));
     let shared = Shared {
         plant,
+        frames,
         regime: &HJ75_2017,
         zone,
         debounce: SignedDuration::ZERO,
@@ -55,11 +64,15 @@ pub async fn recompute(
         life: Life::default(),
         meters: Meters::new(&Metrics::default()),
         readiness: Readiness::default(),
-        plant_revision: Arc::default(),
+        plant_revision: Arc::new(AtomicI64::new(revision)),
         outbox: Arc::new(Notify::new()),
     };
-    let mut closer = Closer::new(shared, session, SignedDuration::ZERO);
+    let mut closer = Closer::new(shared.clone(), session, SignedDuration::ZERO);
     let (windows, revisions) = closer.settle_outlet(outlet_id).await?;
+    let mut session = Session::new(database);
+    reckoning::append(session.client().await?, &BTreeMap::from([(outlet_id, from)]), clock::now()).await?;
+    let quotas_every = std::time::Duration::from_secs(3600);
+    Reckoner { shared, session, quotas_every }.on_due(clock::now()).await?;
     Ok(Recomputed { minutes, windows, revisions })
 }
 

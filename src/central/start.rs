@@ -13,6 +13,7 @@ use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
 use crate::central::pipeline::{Shared, Writer};
+use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
 use crate::central::subscribe::{Desk, Ears, listen, settings, write};
 use crate::central::warning::OpenKeys;
@@ -21,6 +22,7 @@ use crate::config::central::Central;
 use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
 use crate::shutdown::Shutdown;
+use crate::store::frame::Frames;
 use crate::store::session::Session;
 use crate::telemetry::{Readiness, Reporting};
 use crate::web;
@@ -85,14 +87,17 @@ pub async fn start(
     shutdown: Shutdown,
 ) -> Result<Running, Error> {
     reporting.readiness.set("database", false, "loading the plant");
-    let plant = load(&links.database).await?;
+    let (plant, frames) = load(&links.database).await?;
     reporting.readiness.set("database", true, "ok");
     // Before anybody can ask: a centre that does not listen yet is not ready.
     reporting.readiness.set("broker", false, "connecting");
+    let plant_revision = Arc::new(AtomicI64::new(frames.revision));
     let (plant_line, plant) = watch::channel(Arc::new(plant));
+    let (frames_line, frames) = watch::channel(Arc::new(frames));
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::ZERO);
     let shared = Shared {
         plant: plant.clone(),
+        frames,
         regime: &HJ75_2017,
         zone: config.zone.clone(),
         debounce: signed(config.windows.debounce),
@@ -100,7 +105,7 @@ pub async fn start(
         life: Life::default(),
         meters: Meters::new(&reporting.metrics),
         readiness: reporting.readiness.clone(),
-        plant_revision: Arc::new(AtomicI64::new(-1)),
+        plant_revision,
         outbox: Arc::new(Notify::new()),
     };
     let state = web::State {
@@ -114,6 +119,9 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     let closer = Closer::new(shared.clone(), session(), signed(config.windows.settle));
     tasks.spawn(closer.run(shutdown.clone()));
+    let reckoner =
+        Reckoner { shared: shared.clone(), session: session(), quotas_every: config.quotas_every };
+    tasks.spawn(reckoner.run(shutdown.clone()));
     let courier =
         Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
     tasks.spawn(courier.run(shutdown.clone()));
@@ -127,7 +135,7 @@ pub async fn start(
         check: config.silence.check,
     };
     tasks.spawn(watch.run(shutdown.clone()));
-    let news = News { line: plant_line, revision: Arc::clone(&shared.plant_revision) };
+    let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
     ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
@@ -159,15 +167,16 @@ fn ingest(
     tasks.spawn(listen(settings, ears, shutdown.clone()));
 }
 
-async fn load(database: &str) -> Result<Plant, Error> {
+async fn load(database: &str) -> Result<(Plant, Frames), Error> {
     let client = crate::store::connect::connect(database, "cems plant").await;
     let client = client.map_err(|error| Error::Plant(error.to_string()))?;
-    crate::store::plant::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
+    crate::store::frame::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
 }
 
 /// Where a newly loaded plant goes.
 struct News {
     line: watch::Sender<Arc<Plant>>,
+    frames: watch::Sender<Arc<Frames>>,
     revision: Arc<AtomicI64>,
 }
 
@@ -175,7 +184,7 @@ struct News {
 /// nothing arrives that the writers would want to store.
 async fn follow(database: String, news: News, readiness: Readiness, shutdown: Shutdown) {
     let mut session = Session::new(&database);
-    let mut known: Option<i64> = None;
+    let mut known = news.revision.load(Ordering::Acquire);
     let mut away = false;
     loop {
         tokio::select! {
@@ -202,15 +211,17 @@ async fn follow(database: String, news: News, readiness: Readiness, shutdown: Sh
             // Should it answer but store nothing, the writers say so again.
             readiness.set("database", true, "ok");
         }
-        if known == Some(revision) {
+        if known == revision {
             continue;
         }
-        match crate::store::plant::load(client).await {
-            Ok(plant) => {
-                tracing::info!(revision, outlets = plant.outlets.len(), "plant loaded");
-                news.revision.store(revision, Ordering::Release);
+        match crate::store::frame::load(client).await {
+            Ok((plant, frames)) => {
+                known = frames.revision;
+                tracing::info!(revision = known, outlets = plant.outlets.len(), "plant loaded");
+                news.revision.store(known, Ordering::Release);
+                // In this order: whoever sees the frames of a revision finds its plant, or a newer one.
                 news.line.send_replace(Arc::new(plant));
-                known = Some(revision);
+                news.frames.send_replace(Arc::new(frames));
             }
             Err(error) => {
                 tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force");

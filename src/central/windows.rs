@@ -1,5 +1,9 @@
 //! Windows: from due rows to averages, verdicts, episodes and alerts. Normal closing, late data, restart and recomputation
-//! are this one path: take what is due, compute it from the next lower level, write a revision if a figure changed.
+//! are this one path: take what is due, compute it from the next lower level under the law in force, write a revision if a figure
+//! changed, judge it.
+
+/// From lower windows to figures and what is said of them.
+mod compute;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,16 +14,20 @@ use jiff::{SignedDuration, Timestamp};
 use crate::central::judging::judge_all;
 use crate::central::pipeline::Shared;
 use crate::clock;
-use crate::domain::average::{ChannelAverage, StoredScan, average_scans, average_windows};
+use crate::domain::law::OutletLaw;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Outlet;
-use crate::domain::window::{Window, built_on, lower};
+use crate::domain::window::{Window, built_on};
 use crate::shutdown::Shutdown;
 use crate::store::average::{self, Averages};
 use crate::store::due::{self, Claim, Due, LANES};
+use crate::store::frame::Frames;
 use crate::store::partition::{Partitioned, Partitions};
-use crate::store::scan;
-use crate::store::session::{Failure, Session, Trouble, bounded, query};
+use crate::store::session::{Failure, Session, Trouble, bounded};
+use crate::store::{frame, lock, reckoning};
+
+use compute::{Basis, Subject, coarser, compare, minutes};
+pub(super) use compute::Computed;
 
 /// So many windows are computed in one transaction; fewer after a failure.
 const CLAIM: i64 = 400;
@@ -36,14 +44,6 @@ pub struct Closer {
     /// Windows to claim of each lane.
     claims: [i64; LANES as usize],
     failing_since: Option<Timestamp>,
-}
-
-/// One window of one outlet with its averages.
-pub(super) struct Computed {
-    pub(super) outlet: Arc<Outlet>,
-    pub(super) row: Averages,
-    /// The figures differ from those stored, or none are.
-    is_news: bool,
 }
 
 impl Closer {
@@ -98,6 +98,11 @@ impl Closer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let client = self.session.client().await?;
+            let newest = crate::store::plant::revision(client).await;
+            if newest.is_ok_and(|newest| newest != self.shared.frames.borrow().revision) {
+                let reason = "the plant was changed while its windows were computed; they stay due: run it again";
+                return Err(Failure::Unavailable(reason.to_owned()));
+            }
             if !due::waits(client, outlet_id, now).await? {
                 let after = self.shared.meters.totals();
                 return Ok((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
@@ -176,54 +181,130 @@ impl Closer {
 
     /// The windows of one claim, to the end of its transaction. True when something was computed.
     async fn on_window(&mut self, claim: &Claim, now: Timestamp) -> Result<bool, Failure> {
+        let frames = Arc::clone(&self.shared.frames.borrow());
         let plant = Arc::clone(&self.shared.plant.borrow());
+        let client = self.session.client().await?;
+        if claim.revision > frames.revision {
+            // Whoever saved it may have made just these windows due: they wait for the plant that they are to be computed by.
+            bounded(client.batch_execute("COMMIT")).await?;
+            return Ok(false);
+        }
         let by_id: HashMap<i32, &Arc<Outlet>> =
             plant.outlets.iter().map(|outlet| (outlet.id, outlet)).collect();
-        let client = self.session.client().await?;
         // An outlet that this centre does not know yet, but another does, stays due.
         let known = |row: &&due::Row| by_id.contains_key(&row.outlet_id);
         let ids: Vec<i64> = claim.rows.iter().filter(known).map(|row| row.id).collect();
-        let windows: BTreeSet<(i32, i16, AveragingPeriod, Timestamp)> =
-            claim.rows.iter().map(|row| (row.outlet_id, row.source_id, row.period, row.start)).collect();
-        let windows: Vec<Subject> = windows
-            .into_iter()
-            .filter_map(|(outlet_id, source_id, period, start)| {
-                let window = Window::containing(period, start, &self.shared.zone);
-                Some((Arc::clone(by_id.get(&outlet_id)?), (outlet_id, source_id), window))
-            })
-            .collect();
-        let mut computed = match windows.first().map(|window| window.2.period) {
+        let subjects = subjects(claim, &by_id, &self.shared);
+        let law = laws(client, &frames, &subjects).await?;
+        let basis = Basis { client, shared: &self.shared, frames: &frames, laws: &law };
+        let mut computed = match subjects.first().map(|subject| subject.window.period) {
             None => Vec::new(),
-            Some(AveragingPeriod::Minute) => minutes(client, &windows, &self.shared).await?,
-            Some(period) => coarser(client, &windows, period, &self.shared).await?,
+            Some(AveragingPeriod::Minute) => minutes(&basis, &subjects).await?,
+            Some(period) => coarser(&basis, &subjects, period).await?,
         };
         compare(client, &mut computed).await?;
+        hold_locked(client, &mut computed, now).await?;
         let rows: Vec<Averages> =
             computed.iter().filter(|one| one.is_news).map(|one| one.row.clone()).collect();
-        self.shared.meters.windows(windows.len(), rows.len());
+        self.shared.meters.windows(subjects.len(), rows.len());
         average::store(client, &rows, now).await?;
-        let alerts = judge_all(client, &computed, now).await?;
-        due::append_in(client, &dues(&computed, &self.shared, self.settle, now)).await?;
+        let told = judge_all(client, &computed, &frames, now).await?;
+        let mut dues = dues(&computed, (&self.shared, &frames), self.settle, now);
+        dues.extend(assessed_by(&told.changed, &law, (&self.shared, self.settle), now));
+        due::append_in(client, &dues).await?;
+        reckoning::append(client, &to_reckon(&computed), now + self.shared.debounce).await?;
         due::settle(client, &ids).await?;
         bounded(client.batch_execute("COMMIT")).await?;
-        if alerts > 0 {
+        if told.alerts > 0 {
             self.shared.outbox.notify_waiters();
         }
         Ok(!ids.is_empty())
     }
 }
 
-/// What is to be computed.
-type Subject = (Arc<Outlet>, average::Of, Window);
+/// The windows of a claim, each once.
+fn subjects(claim: &Claim, by_id: &HashMap<i32, &Arc<Outlet>>, shared: &Shared) -> Vec<Subject> {
+    let windows: BTreeSet<(i32, i16, AveragingPeriod, Timestamp)> =
+        claim.rows.iter().map(|row| (row.outlet_id, row.source_id, row.period, row.start)).collect();
+    windows
+        .into_iter()
+        .filter_map(|(outlet_id, source_id, period, start)| {
+            let window = Window::containing(period, start, &shared.zone);
+            Some(Subject { outlet: Arc::clone(by_id.get(&outlet_id)?), of: (outlet_id, source_id), window })
+        })
+        .collect()
+}
 
-/// The coarser windows that changed ones belong to. `settle`: how long after its end a window waits for its last part.
-fn dues(computed: &[Computed], shared: &Shared, settle: SignedDuration, now: Timestamp) -> Vec<Due> {
+/// The law of the subjects' outlets; a minute needs none, since nothing lies over scans.
+async fn laws(
+    client: &tokio_postgres::Client,
+    frames: &Frames,
+    subjects: &[Subject],
+) -> Result<BTreeMap<String, OutletLaw>, Failure> {
+    let windows = || subjects.iter().map(|subject| subject.window);
+    let (Some(from), Some(until)) =
+        (windows().map(|window| window.start).min(), windows().map(|window| window.end).max())
+    else {
+        return Ok(BTreeMap::new());
+    };
+    if windows().all(|window| window.period == AveragingPeriod::Minute) {
+        return Ok(BTreeMap::new());
+    }
+    frame::laws(client, frames, subjects.iter().map(|subject| &*subject.outlet.code), (from, until)).await
+}
+
+/// Windows of submitted periods stay as they are; what they would be now is kept beside them.
+async fn hold_locked(
+    client: &tokio_postgres::Client,
+    computed: &mut [Computed<'_>],
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let windows = || computed.iter().map(|one| one.row.window).filter(|window| window.period >= AveragingPeriod::Hour);
+    let (Some(from), Some(until)) =
+        (windows().map(|window| window.start).min(), windows().map(|window| window.end).max())
+    else {
+        return Ok(());
+    };
+    let outlets: Vec<i32> = computed.iter().map(|one| one.row.of.0).collect();
+    let locks = lock::of_outlets(client, &outlets, (from, until)).await?;
+    if locks.is_empty() {
+        return Ok(());
+    }
+    let (mut differ, mut agree) = (Vec::new(), Vec::new());
+    for one in computed {
+        let locked = locks.get(&one.row.of.0).into_iter().flatten();
+        one.is_locked = locked.into_iter().any(|times| times.holds(one.row.window.start));
+        if one.is_locked {
+            if std::mem::take(&mut one.is_news) { &mut differ } else { &mut agree }.push(one.row.clone());
+        }
+    }
+    lock::agree(client, &agree).await?;
+    lock::differ(client, &differ, now).await
+}
+
+/// The coarser windows that changed ones belong to, and those that look back on a changed minute. `settle`: how long after its end a
+/// window waits for its last part.
+fn dues(
+    computed: &[Computed<'_>],
+    (shared, frames): (&Shared, &Frames),
+    settle: SignedDuration,
+    now: Timestamp,
+) -> Vec<Due> {
     let mut dues: BTreeMap<(average::Of, AveragingPeriod, Timestamp), Timestamp> = BTreeMap::new();
-    for Computed { row, .. } in computed.iter().filter(|one| one.is_news) {
+    for Computed { outlet, row, .. } in computed.iter().filter(|one| one.is_news) {
+        let looked_back = match row.window.period {
+            AveragingPeriod::Minute => i64::from(frames.look_back_minutes(&outlet.code)),
+            _ => 0,
+        };
+        let last = row.window.start + SignedDuration::from_mins(looked_back);
         for period in built_on(row.window.period) {
-            let window = Window::containing(period, row.window.start, &shared.zone);
-            let due_at = (window.end + settle).max(now + shared.debounce);
-            dues.insert((row.of, period, window.start), due_at);
+            let mut window = Window::containing(period, row.window.start, &shared.zone);
+            // What has no parts yet is computed when it gets some.
+            while window.start <= last.min(now) {
+                let due_at = (window.end + settle).max(now + shared.debounce);
+                dues.insert((row.of, period, window.start), due_at);
+                window = Window::containing(period, window.end, &shared.zone);
+            }
         }
     }
     dues.into_iter()
@@ -237,88 +318,39 @@ fn dues(computed: &[Computed], shared: &Shared, settle: SignedDuration, now: Tim
         .collect()
 }
 
-/// Minutes, from scans.
-async fn minutes(
-    client: &tokio_postgres::Client,
-    windows: &[Subject],
-    shared: &Shared,
-) -> Result<Vec<Computed>, Failure> {
-    let outlets: Vec<i32> = windows.iter().map(|window| window.1.0).collect();
-    let sources: Vec<i16> = windows.iter().map(|window| window.1.1).collect();
-    let low: Vec<Timestamp> = windows.iter().map(|window| window.2.start).collect();
-    let high: Vec<Timestamp> = windows.iter().map(|window| window.2.end).collect();
-    let earliest = low.iter().min().copied().unwrap_or(Timestamp::UNIX_EPOCH);
-    let latest = high.iter().max().copied().unwrap_or(Timestamp::UNIX_EPOCH);
-    let query = query(client, scan::OF_WINDOWS, &[&outlets, &sources, &low, &high, &earliest, &latest]).await;
-    let mut scans: HashMap<(average::Of, Timestamp), Vec<StoredScan>> = HashMap::new();
-    for row in query? {
-        let (of, scan) = scan::of_row(&row);
-        let start = Window::containing(AveragingPeriod::Minute, scan.at, &shared.zone).start;
-        scans.entry((of, start)).or_default().push(scan);
-    }
-    Ok(windows
-        .iter()
-        .filter_map(|(outlet, of, window)| {
-            // Without scans there is nothing to compute from: retention may have dropped them, and what was made of them stands.
-            let scans = scans.get(&(*of, window.start))?;
-            let channels = average_scans(*window, outlet, scans, shared.regime);
-            Some(Computed {
-                outlet: Arc::clone(outlet),
-                row: Averages { of: *of, window: *window, revision: 1, channels },
-                is_news: true,
-            })
-        })
-        .collect())
-}
-
-/// Hours and longer, from the latest revisions of the next lower level.
-async fn coarser(
-    client: &tokio_postgres::Client,
-    windows: &[Subject],
-    period: AveragingPeriod,
-    shared: &Shared,
-) -> Result<Vec<Computed>, Failure> {
-    let Some(level) = lower(period) else { return Ok(Vec::new()) };
-    let spans: Vec<(average::Of, Timestamp, Timestamp)> =
-        windows.iter().map(|(_, of, window)| (*of, window.start, window.end)).collect();
-    let latest = average::latest(client, level, &spans).await?;
-    let none = BTreeMap::new();
-    Ok(windows
-        .iter()
-        .filter_map(|(outlet, of, window)| {
-            let parts: BTreeMap<Timestamp, Vec<ChannelAverage>> = latest
-                .get(of)
-                .unwrap_or(&none)
-                .range(window.start..window.end)
-                .map(|(start, (_, channels))| (*start, channels.clone()))
-                .collect();
-            // As above: what has no parts any more is not computed again.
-            if parts.is_empty() {
-                return None;
-            }
-            let expected = u32::try_from(window.parts(&shared.zone).len()).unwrap_or(0);
-            let channels = average_windows(*window, outlet, &parts, (shared.regime, expected));
-            Some(Computed {
-                outlet: Arc::clone(outlet),
-                row: Averages { of: *of, window: *window, revision: 1, channels },
-                is_news: true,
-            })
-        })
-        .collect())
-}
-
-/// Marks those whose figures differ from the latest stored revision, and numbers them as the next one.
-async fn compare(client: &tokio_postgres::Client, computed: &mut [Computed]) -> Result<(), Failure> {
-    let Some(period) = computed.first().map(|computed| computed.row.window.period) else { return Ok(()) };
-    let spans: Vec<(average::Of, Timestamp, Timestamp)> =
-        computed.iter().map(|one| (one.row.of, one.row.window.start, one.row.window.end)).collect();
-    let latest = average::latest(client, period, &spans).await?;
-    for one in computed {
-        let stored = latest.get(&one.row.of).and_then(|starts| starts.get(&one.row.window.start));
-        if let Some((revision, channels)) = stored {
-            one.is_news = *channels != one.row.channels;
-            one.row.revision = revision + i32::from(one.is_news);
+/// The windows whose assessments count a verdict that changed.
+fn assessed_by(
+    changed: &BTreeSet<(String, average::Of, Window)>,
+    laws: &BTreeMap<String, OutletLaw>,
+    (shared, settle): (&Shared, SignedDuration),
+    now: Timestamp,
+) -> Vec<Due> {
+    let mut dues: BTreeSet<Due> = BTreeSet::new();
+    for (outlet, (outlet_id, source_id), window) in changed {
+        let Some(law) = laws.get(outlet) else { continue };
+        let over = law.assessments.iter().map(|assessment| assessment.over.period());
+        let furnace = (!law.furnaces.is_empty() && window.period == AveragingPeriod::FiveMinutes)
+            .then_some(AveragingPeriod::Day);
+        for period in over.chain(furnace).filter(|period| *period > window.period) {
+            let whole = Window::containing(period, window.start, &shared.zone);
+            let due_at = (whole.end + settle).max(now + shared.debounce);
+            let (outlet_id, source_id) = (*outlet_id, *source_id);
+            dues.insert(Due { outlet_id, source_id, period, start: whole.start, due_at });
         }
     }
-    Ok(())
+    dues.into_iter().collect()
+}
+
+/// Outlets whose quarter must be reckoned again, and from when on: a day of it changed, or it is over.
+fn to_reckon(computed: &[Computed<'_>]) -> BTreeMap<i32, Timestamp> {
+    let mut since: BTreeMap<i32, Timestamp> = BTreeMap::new();
+    for one in computed {
+        let window = one.row.window;
+        let changed = window.period == AveragingPeriod::Day && one.is_news;
+        if changed || window.period == AveragingPeriod::Quarter {
+            let earliest = since.entry(one.row.of.0).or_insert(window.start);
+            *earliest = window.start.min(*earliest);
+        }
+    }
+    since
 }

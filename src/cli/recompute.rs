@@ -48,7 +48,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             ))
         })?;
         let span = (outlet_id, arguments.from, arguments.to);
-        let done = recompute(&arguments.database.url()?, plant, zone, span)
+        let done = recompute(&arguments.database.url()?, zone, span)
             .await
             .map_err(|error| Failure::work(&error))?;
         if arguments.json {

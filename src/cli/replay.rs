@@ -1,13 +1,19 @@
-//! `cems replay`: every average, verdict and mass of a file of readings, without a database, by the engine of the centre.
+//! `cems replay`: every average, verdict, mass and substitute of a file of readings, without a database, by the engine of the centre.
 
+/// What was emitted by whom, and quotas.
+mod ledger;
 /// The rows as JSON or CSV.
 mod output;
+/// The rows of one outlet.
+mod print;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -17,14 +23,15 @@ use crate::cli::sources::{read_all, read_file};
 use crate::config::catalogue::{self, Catalogue};
 use crate::config::readings::{self, Readings, ReadingsError};
 use crate::config::seeds;
-use crate::domain::average::ChannelAverage;
+use crate::domain::judgement::Ground;
+use crate::domain::law::{Law, OutletLaw};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Plant};
 use crate::domain::regime::HJ75_2017;
-use crate::domain::replay::{Replay, rows};
-use crate::domain::window::Window;
+use crate::domain::replay::Replay;
 
 use output::{Format, Rows};
+use print::{Print, To};
 
 /// Arguments of `cems replay`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +42,7 @@ pub(super) struct Arguments {
     /// Readings as CSV: at,outlet,channel,value,flag
     #[arg(long, value_name = "FILE")]
     readings: PathBuf,
-    /// rules/1 to judge by, instead of all others
+    /// rules/1 to judge by, instead of all others; its lists (assessments, exemptions, markings, targets) too, where it has them
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
     /// pollutants/1, instead of the built-in ones
@@ -54,6 +61,9 @@ pub(super) struct Arguments {
     /// Write here instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write here, as JSON, what was emitted by outlet, enterprise, county and city, and how far each quota is used
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
 }
 
 fn period(name: &str) -> Result<AveragingPeriod, String> {
@@ -78,26 +88,27 @@ fn replay(arguments: &Arguments) -> Result<(), Failure> {
     let zone = TimeZone::get(&arguments.zone).map_err(|error| {
         Failure::input(format!("--zone: found {:?}: {error}; give a name as Asia/Shanghai", arguments.zone))
     })?;
-    let plant = plant(arguments)?;
+    let known = known(arguments)?;
+    let plant = &known.plant;
     let file = arguments.readings.display().to_string();
     let unreadable = |error: io::Error| {
         Failure::input(format!("{file}: cannot be read: {error}; name a readable CSV file"))
     };
     let source = File::open(&arguments.readings).map_err(unreadable)?;
     let mut source = BufReader::with_capacity(1024 * 1024, source);
-    let readings = readings::read(&file, &mut source, &plant).map_err(of_readings)?;
+    let readings = readings::read(&file, &mut source, plant).map_err(of_readings)?;
     let failed = |error: io::Error| Failure::work(&error);
     match &arguments.output {
         None => {
             let to = BufWriter::with_capacity(1024 * 1024, io::stdout().lock());
-            write(arguments, &plant, &zone, readings, to)
+            write(arguments, &known, &zone, readings, to)
         }
         Some(path) => {
             // Whole or not at all: the name appears when the last byte is written.
             let mut part = path.clone().into_os_string();
             part.push(".part");
             let to = BufWriter::with_capacity(1024 * 1024, File::create(&part).map_err(failed)?);
-            write(arguments, &plant, &zone, readings, to)?;
+            write(arguments, &known, &zone, readings, to)?;
             std::fs::rename(&part, path).map_err(failed)
         }
     }
@@ -110,8 +121,16 @@ fn of_readings(error: ReadingsError) -> Failure {
     }
 }
 
-/// The plant with its rules: those of `--rules`; else those in the plant's files; else the built-in ones.
-fn plant(arguments: &Arguments) -> Result<Plant, Failure> {
+/// What readings are judged by.
+struct Known {
+    plant: Plant,
+    law: Law,
+    /// By outlet code.
+    of_outlets: BTreeMap<Arc<str>, OutletLaw>,
+}
+
+/// The plant with its rules and lists. Rules: those of `--rules`; else those in the plant's files; else the built-in ones.
+fn known(arguments: &Arguments) -> Result<Known, Failure> {
     let parse =
         |sources: &[_]| catalogue::parse(sources).map_err(|problems| Failure::input(problems.to_string()));
     let pollutants =
@@ -121,89 +140,64 @@ fn plant(arguments: &Arguments) -> Result<Plant, Failure> {
         sources
     };
     let mut known: Catalogue = parse(&with_pollutants(read_all(&arguments.plant)?))?;
-    if !arguments.rules.is_empty() {
-        known.rules = parse(&with_pollutants(read_all(&arguments.rules)?))?.rules;
+    let other = if !arguments.rules.is_empty() {
+        Some(parse(&with_pollutants(read_all(&arguments.rules)?))?)
     } else if known.rules.is_empty() {
-        known.rules = parse(&with_pollutants(vec![seeds::rules()]))?.rules;
+        Some(parse(&with_pollutants(vec![seeds::rules()]))?)
+    } else {
+        None
+    };
+    if let Some(other) = other {
+        known.rules = other.rules;
+        known.law.judge_by(other.law);
     }
-    known.into_plant().map_err(|dangling| Failure::input(dangling.to_string()))
+    let law = std::mem::take(&mut known.law);
+    let plant = known.into_plant().map_err(|dangling| Failure::input(dangling.to_string()))?;
+    let of_outlets = law.by_outlet(&plant);
+    Ok(Known { plant, law, of_outlets })
 }
 
 /// All outlets, one after the other.
 fn write(
     arguments: &Arguments,
-    plant: &Plant,
+    known: &Known,
     zone: &TimeZone,
     readings: Readings<'_>,
     to: impl Write,
 ) -> Result<(), Failure> {
-    let mut printed = Rows::new(to, arguments.out);
-    let mut current: Option<(usize, Replay<'_>, Print<'_>)> = None;
+    let to = RefCell::new(To { printed: Rows::new(to, arguments.out), days: Vec::new() });
+    let none = OutletLaw::default();
+    let begin = |index: usize| {
+        let outlet = known.plant.outlets.get(index)?;
+        let law = known.of_outlets.get(&outlet.code).unwrap_or(&none);
+        let wanted = (periods(&arguments.period, outlet), known.law.quotas.as_slice());
+        let print = Print::new(outlet, zone, wanted, &to);
+        let replay = Replay::new(Ground { outlet, law, regime: &HJ75_2017, zone }, &print.wanted());
+        Some((index, replay, print))
+    };
+    let mut current: Option<(usize, Replay<'_>, Print<'_, '_, _>)> = None;
     let scanned = readings.scans(|index, scan| {
         if current.as_ref().is_none_or(|(open, _, _)| *open != index) {
-            finish(current.take(), &mut printed);
-            current = plant.outlets.get(index).map(|outlet| {
-                let print = Print::new(outlet, periods(&arguments.period, outlet));
-                let wanted: Vec<AveragingPeriod> = print.periods.iter().copied().collect();
-                (index, Replay::new(outlet, &wanted, zone, &HJ75_2017), print)
-            });
+            finish(current.take());
+            current = begin(index);
         }
         if let Some((_, replay, print)) = &mut current {
-            let in_order = replay.scan(scan, &mut |window: Window, averages: &[ChannelAverage]| {
-                print.closed(window, averages, &mut printed);
-            });
+            let in_order = replay.scan(scan, print);
             debug_assert!(in_order, "readings come in the order of time");
         }
     });
     scanned.map_err(of_readings)?;
-    finish(current, &mut printed);
-    printed.finish().map_err(|error| Failure::work(&error))
+    finish(current);
+    let To { printed, days } = to.into_inner();
+    printed.finish().map_err(|error| Failure::work(&error))?;
+    let written = arguments.ledger.as_ref().map(|path| ledger::write(path, &days, &known.law.quotas, zone));
+    written.transpose().map(drop).map_err(|error| Failure::work(&error))
 }
 
-fn finish(open: Option<(usize, Replay<'_>, Print<'_>)>, printed: &mut Rows<impl Write>) {
-    let Some((_, replay, mut print)) = open else { return };
-    replay.finish(&mut |window: Window, averages: &[ChannelAverage]| print.closed(window, averages, printed));
-    print.hint();
-}
-
-/// What is printed of one outlet.
-struct Print<'p> {
-    outlet: &'p Outlet,
-    periods: BTreeSet<AveragingPeriod>,
-    /// By position: minutes that had one reading where at least twelve are needed, and minutes that had more.
-    minutes: Vec<(u64, u64)>,
-}
-
-impl<'p> Print<'p> {
-    fn new(outlet: &'p Outlet, periods: BTreeSet<AveragingPeriod>) -> Print<'p> {
-        Print { outlet, periods, minutes: vec![(0, 0); outlet.channels.len()] }
-    }
-
-    fn closed(&mut self, window: Window, averages: &[ChannelAverage], printed: &mut Rows<impl Write>) {
-        if window.period == AveragingPeriod::Minute {
-            for (count, average) in self.minutes.iter_mut().zip(averages) {
-                count.0 += u64::from(average.n_valid == 1 && average.n_expected >= 12);
-                count.1 += u64::from(average.n_valid > 1);
-            }
-        }
-        if self.periods.contains(&window.period) {
-            rows(self.outlet, window, averages, &HJ75_2017).for_each(|row| printed.put(&row));
-        }
-    }
-
-    /// The likeliest mistake: minute values beside a plant file that tells of scans.
-    fn hint(&self) {
-        let sparse =
-            self.outlet.channels.iter().zip(&self.minutes).filter(|(_, (one, more))| *one > 0 && *more == 0);
-        let codes: Vec<&str> = sparse.map(|(channel, _)| channel.code.as_str()).collect();
-        if !codes.is_empty() {
-            eprintln!(
-                "note: {}: {} never have more than one reading a minute, but period_ms in the plant file promises at least \
-                 twelve, so no minute is valid; for 1-minute data period_ms is 60000",
-                self.outlet.code,
-                codes.join(", ")
-            );
-        }
+fn finish<'p, W: Write>(open: Option<(usize, Replay<'p>, Print<'_, 'p, W>)>) {
+    if let Some((_, replay, mut print)) = open {
+        replay.finish(&mut print);
+        print.hint();
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Central {
     pub listen: SocketAddr,
     pub silence: Silence,
     pub windows: Windows,
+    /// Between looks at the quotas.
+    pub quotas_every: Duration,
 }
 
 /// How the centre reaches the broker.
@@ -107,6 +109,10 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     });
     let silence = silence(root);
     let windows = windows(root);
+    let hourly = Duration::from_secs(3600);
+    let quotas_every = root
+        .optional_table("quotas")
+        .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -116,6 +122,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         listen: listen?,
         silence: silence?,
         windows: windows?,
+        quotas_every: quotas_every?,
     })
 }
 

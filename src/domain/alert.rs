@@ -24,10 +24,12 @@ pub enum AlertKind {
     Quarantine,
     /// Records that a gateway had made are gone for ever.
     LostRange,
+    /// A share of a permitted quantity is used.
+    Quota,
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 10] = [
+    pub const ALL: [AlertKind; 11] = [
         AlertKind::Exceedance,
         AlertKind::EarlyWarning,
         AlertKind::NotConvertible,
@@ -38,6 +40,7 @@ impl AlertKind {
         AlertKind::Conflict,
         AlertKind::Quarantine,
         AlertKind::LostRange,
+        AlertKind::Quota,
     ];
 
     /// As written in tables and messages.
@@ -53,6 +56,7 @@ impl AlertKind {
             AlertKind::Conflict => "conflict",
             AlertKind::Quarantine => "quarantine",
             AlertKind::LostRange => "lost-range",
+            AlertKind::Quota => "quota",
         }
     }
 
@@ -93,6 +97,9 @@ impl AlertKind {
             }
             AlertKind::LostRange => {
                 "The gateway lost records that nobody else has. Record the gap; check the gateway's disk."
+            }
+            AlertKind::Quota => {
+                "A share of the permitted quantity is used. Compare the pace with the time that is left; plan reductions or apply for a change."
             }
         }
     }

@@ -58,14 +58,21 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Adds a verdict that no exemption takes out.
-    pub fn add(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Met => self.met += 1,
-            Outcome::Exceeded => self.exceeded += 1,
-            Outcome::NotValid => self.not_valid += 1,
-            Outcome::NotConvertible => self.not_convertible += 1,
-        }
+    /// Adds so many verdicts of one outcome.
+    pub fn add(&mut self, outcome: Outcome, times: u64) {
+        let count = match outcome {
+            Outcome::Met => &mut self.met,
+            Outcome::Exceeded | Outcome::NotMet => &mut self.exceeded,
+            Outcome::NotValid => &mut self.not_valid,
+            Outcome::NotConvertible => &mut self.not_convertible,
+            Outcome::Exempt => &mut self.exempt,
+        };
+        *count += times;
+    }
+
+    /// All of them, judged or not.
+    pub const fn total(self) -> u64 {
+        self.met + self.exceeded + self.not_valid + self.not_convertible + self.exempt
     }
 
     /// Of the judged windows those that met the rule.

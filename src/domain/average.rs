@@ -19,6 +19,7 @@ use crate::domain::plant::{Channel, ChannelSettings, Outlet, OutletSettings};
 use crate::domain::pollutant::Role;
 use crate::domain::regime::{ConversionOrder, Regime};
 use crate::domain::scan::Reading;
+use crate::domain::validity::{Layer, Overlay};
 use crate::domain::window::{Window, lower as lower_period};
 
 use tally::Tally;
@@ -104,7 +105,7 @@ pub fn average_scans_watched(
         tally.note(Status::NoData, expected.saturating_sub(received));
         averages.push(tally.close(window.period, expected, regime, witness));
     }
-    convert_and_weigh(window, outlet, &mut averages, regime, witness);
+    convert_and_weigh(window, outlet, &mut averages, (regime, &tallies), witness);
     averages
 }
 
@@ -126,15 +127,32 @@ fn due(settings: Option<&ChannelSettings>, window: Window) -> u32 {
     length_ms.checked_div(period_ms).and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
 }
 
+/// By what windows are averaged.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'t> {
+    pub regime: &'t Regime,
+    /// How many windows of the next lower level there should be.
+    pub n_expected: u32,
+    /// What lies over the minutes of a window that is made of minutes; of coarser ones nothing does.
+    pub overlay: &'t Overlay,
+}
+
+impl<'t> Terms<'t> {
+    /// Nothing lies over anything.
+    pub const fn plain(regime: &'t Regime, n_expected: u32) -> Terms<'t> {
+        Terms { regime, n_expected, overlay: Overlay::NONE }
+    }
+}
+
 /// Averages the next lower level's averages, given by their start; by position. Windows that are missing are missing
 /// data; those that are not part of `window` are ignored.
 pub fn average_windows(
     window: Window,
     outlet: &Outlet,
     lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
-    (regime, n_expected): (&Regime, u32),
+    terms: Terms<'_>,
 ) -> Vec<ChannelAverage> {
-    average_windows_watched(window, outlet, lower, (regime, n_expected), &mut Unwatched)
+    average_windows_watched(window, outlet, lower, terms, &mut Unwatched)
 }
 
 /// The same as [`average_windows`], watched.
@@ -142,13 +160,15 @@ pub fn average_windows_watched(
     window: Window,
     outlet: &Outlet,
     lower: &BTreeMap<Timestamp, Vec<ChannelAverage>>,
-    (regime, n_expected): (&Regime, u32),
+    terms: Terms<'_>,
     witness: &mut impl Witness,
 ) -> Vec<ChannelAverage> {
+    let Terms { regime, n_expected, overlay } = terms;
     let mut tallies = vec![Tally::default(); outlet.channels.len()];
-    for averages in lower.range(window.start..window.end).map(|(_, averages)| averages) {
-        for (average, tally) in averages.iter().zip(&mut tallies) {
-            tally.add_average(average);
+    for (start, averages) in lower.range(window.start..window.end) {
+        let layers = Layers::of(overlay, outlet, *start);
+        for (position, (average, tally)) in averages.iter().zip(&mut tallies).enumerate() {
+            tally.add_average(average, layers.at(position));
         }
     }
     let of_minutes = lower_period(window.period) == Some(AveragingPeriod::Minute);
@@ -156,13 +176,56 @@ pub fn average_windows_watched(
     for (position, (tally, channel)) in tallies.iter_mut().zip(&outlet.channels).enumerate() {
         witness.turn_to(position);
         let settings = settings_of_channel(channel, window);
-        let expected =
-            if of_minutes && is_slow(settings) { due(settings, window).max(1) } else { n_expected };
-        tally.note(Status::NoData, expected.saturating_sub(tally.n_present));
+        let slow = of_minutes && is_slow(settings);
+        let expected = if slow { due(settings, window).max(1) } else { n_expected };
+        let missing = expected.saturating_sub(tally.n_present);
+        // A minute without a row has the state of its minute all the same; between two values of a cycle none is missing.
+        let named = if slow { 0 } else { note_missing(overlay, (lower, position), missing, tally) };
+        tally.note(Status::NoData, missing - named);
         averages.push(tally.close(window.period, expected, regime, witness));
     }
-    convert_and_weigh(window, outlet, &mut averages, regime, witness);
+    convert_and_weigh(window, outlet, &mut averages, (regime, &tallies), witness);
     averages
+}
+
+/// What lies over the channels in one lower window.
+struct Layers<'o> {
+    overlay: &'o Overlay,
+    start: Timestamp,
+    /// The instrument that the flow comes from was out of order: nothing can be weighed.
+    flow_out: bool,
+}
+
+impl<'o> Layers<'o> {
+    fn of(overlay: &'o Overlay, outlet: &Outlet, start: Timestamp) -> Layers<'o> {
+        let is_flow = |role: Role| matches!(role, Role::Flow | Role::Velocity);
+        let mut flows = outlet.channels.iter().enumerate().filter(|(_, channel)| is_flow(channel.factor.role));
+        let flow_out =
+            !overlay.is_empty() && flows.any(|(position, _)| !overlay.at(start, position).weighs);
+        Layers { overlay, start, flow_out }
+    }
+
+    fn at(&self, position: usize) -> Layer {
+        let layer = self.overlay.at(self.start, position);
+        Layer { weighs: layer.weighs && !self.flow_out, ..layer }
+    }
+}
+
+/// Notes the statuses that lie over minutes without a row, at most `missing`; gives how many.
+fn note_missing(
+    overlay: &Overlay,
+    (lower, position): (&BTreeMap<Timestamp, Vec<ChannelAverage>>, usize),
+    missing: u32,
+    tally: &mut Tally,
+) -> u32 {
+    let mut named = 0;
+    for start in overlay.starts().filter(|start| !lower.contains_key(start)) {
+        if let Some(status) = overlay.at(*start, position).status.filter(|_| named < missing) {
+            tally.note(status, 1);
+            named += 1;
+        }
+    }
+    named
 }
 
 /// Oxygen correction of means, and mass, for the pollutants of a window.
@@ -170,13 +233,15 @@ fn convert_and_weigh(
     window: Window,
     outlet: &Outlet,
     averages: &mut [ChannelAverage],
-    regime: &Regime,
+    (regime, tallies): (&Regime, &[Tally]),
     witness: &mut impl Witness,
 ) {
     let Some(settings) = settings_of(outlet, window) else { return };
     let oxygen = oxygen_of(outlet, averages);
     let flow = flow_of(outlet, averages);
-    for (position, (average, channel)) in averages.iter_mut().zip(&outlet.channels).enumerate() {
+    for (position, (average, (channel, tally))) in
+        averages.iter_mut().zip(outlet.channels.iter().zip(tallies)).enumerate()
+    {
         if channel.factor.role != Role::Pollutant {
             average.corrected = None;
             continue;
@@ -188,9 +253,9 @@ fn convert_and_weigh(
             average.corrected = converted.and_then(Converted::value).map(snap);
         }
         let slow = settings_of_channel(channel, window).filter(|settings| is_slow(Some(settings)));
-        average.mass_mg = mass_of(window.period, average, flow, slow);
-        let hours = hours_weighed(window.period, average, slow);
-        witness.step(|| steps::mass(hours, average, flow));
+        let weighed = hours_weighed(window.period, average, (slow, tally));
+        average.mass_mg = mass_of(weighed, average, flow, tally);
+        witness.step(|| steps::mass(weighed, average, flow));
     }
 }
 
@@ -209,7 +274,7 @@ pub fn oxygen_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
 }
 
 /// Mean dry standard flow of a window, m3/h, when it is valid. A flow channel goes before a velocity channel.
-fn flow_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
+pub fn flow_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
     let of = |role: Role| {
         let mut channels = outlet.channels.iter().zip(averages);
         channels
@@ -220,28 +285,28 @@ fn flow_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
 }
 
 /// A minute and a valid hour: concentration x flow x time (eq. 33), with the concentration at actual oxygen; the value of a
-/// slow channel stands for its whole cycle. An hour that is not valid, and everything longer or in between: the sum of what its
-/// parts emitted, so that nothing vanishes.
-fn mass_of(
-    period: AveragingPeriod,
-    average: &ChannelAverage,
-    flow: Option<f64>,
-    slow: Option<&ChannelSettings>,
-) -> Option<i64> {
-    let Some(hours) = hours_weighed(period, average, slow) else { return average.mass_mg };
+/// slow channel stands for its whole cycle. Of an hour in which the source stood still for a while that is the time it ran, and what
+/// its standing minutes emitted is added. An hour that is not valid, and everything longer or in between: the sum of what its parts
+/// emitted, so that nothing vanishes.
+fn mass_of(weighed: Option<f64>, average: &ChannelAverage, flow: Option<f64>, tally: &Tally) -> Option<i64> {
+    let Some(hours) = weighed else { return average.mass_mg };
     let rate = average.dry.zip(flow).and_then(|(dry, flow)| rate(dry, flow));
-    rate.and_then(|rate| mass_mg(rate, hours)).or(average.mass_mg)
+    let weighed = rate.and_then(|rate| mass_mg(rate, hours));
+    weighed.map_or(average.mass_mg, |mass| mass.checked_add(tally.standing_mg()))
 }
 
 /// The time that a window's own concentration and flow are multiplied with, hours; `None` where its parts are summed.
 fn hours_weighed(
     period: AveragingPeriod,
     average: &ChannelAverage,
-    slow: Option<&ChannelSettings>,
+    (slow, tally): (Option<&ChannelSettings>, &Tally),
 ) -> Option<f64> {
     let hours = match period {
         AveragingPeriod::Minute => f64::from(slow.map_or(MINUTE_MS, |slow| slow.period_ms)) / 3_600_000.0,
-        AveragingPeriod::Hour => 1.0,
+        AveragingPeriod::Hour => {
+            let standing = tally.count(Status::SourceStopped).min(average.n_expected);
+            f64::from(average.n_expected - standing) / f64::from(average.n_expected.max(1))
+        }
         AveragingPeriod::FiveMinutes
         | AveragingPeriod::TenMinutes
         | AveragingPeriod::HalfHour

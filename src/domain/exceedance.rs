@@ -21,19 +21,39 @@ pub enum Outcome {
     NotValid,
     /// Oxygen, or another input of the conversion, was not available.
     NotConvertible,
+    /// An exemption lets the window go unjudged; the value stays visible.
+    Exempt,
+    /// What must be reached was not: a share of an assessment, a furnace temperature.
+    NotMet,
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 4] =
-        [Outcome::Met, Outcome::Exceeded, Outcome::NotValid, Outcome::NotConvertible];
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Met,
+        Outcome::Exceeded,
+        Outcome::NotValid,
+        Outcome::NotConvertible,
+        Outcome::Exempt,
+        Outcome::NotMet,
+    ];
 
-    /// As written in tables and answers. The last two are both "not judged", with their reason.
+    /// As written in tables and answers. What is not judged says why.
     pub const fn name(self) -> &'static str {
         match self {
             Outcome::Met => "met",
             Outcome::Exceeded => "exceeded",
             Outcome::NotValid => "not-judged: not valid",
             Outcome::NotConvertible => "not-judged: not convertible",
+            Outcome::Exempt => "not-judged: exempt",
+            Outcome::NotMet => "not-met",
+        }
+    }
+
+    /// Whether it is against whom it judges: somebody is told.
+    pub const fn is_adverse(self) -> bool {
+        match self {
+            Outcome::Exceeded | Outcome::NotMet => true,
+            Outcome::Met | Outcome::NotValid | Outcome::NotConvertible | Outcome::Exempt => false,
         }
     }
 
@@ -47,7 +67,7 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    /// The value at the rule's own reference, mg/m3.
+    /// What was compared: the value at the rule's own reference, mg/m3; of an order or a furnace what these measure.
     pub corrected: Option<f64>,
     pub limit: f64,
     /// C/limit - 1, only when exceeded.

@@ -45,6 +45,27 @@ pub enum Exempted {
     },
 }
 
+impl Exempted {
+    /// In words.
+    pub fn told(&self, exemption: &Exemption) -> String {
+        let code = &exemption.code;
+        let used = |seconds: u64| {
+            let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+            format!("{hours} h {minutes} min of {} h", exemption.hours_per_year)
+        };
+        match self {
+            Exempted::Yes { seconds_used } => {
+                format!("exempt by {code} ({}): {} of the year used", exemption.document, used(*seconds_used))
+            }
+            Exempted::Contested => format!("{code} does not apply: a mark of the hour is contested"),
+            Exempted::NotMarked => format!("{code} does not apply: the state is not marked, or its mark does not count"),
+            Exempted::CapUsed { seconds_used } => {
+                format!("{code} does not apply: {} of the year claimed", used(*seconds_used))
+            }
+        }
+    }
+}
+
 /// What the first exemption that is about this pollutant and state says of an hour, `None` when there is none. `year` is the
 /// calendar year of the hour in the jurisdiction's zone. Claimed time counts towards the cap in the order of the calendar,
 /// whether its hours were judged or not.

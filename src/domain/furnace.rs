@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::assessment::Counted;
 use crate::domain::average::snap;
+use crate::domain::exceedance::{Outcome, Verdict};
 use crate::domain::plant::ChannelCode;
 use crate::domain::times::Times;
 
@@ -45,37 +47,28 @@ pub fn furnace_temperature(upper: &[Option<f64>], middle: &[Option<f64>]) -> Opt
     Some(snap(f64::midpoint(median(&known(upper))?, median(&known(middle))?)))
 }
 
-/// One five-minute window of a day.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FiveMinutes {
-    pub temperature_c: Option<f64>,
-    /// Marked, not contested and within the capped hours of an exemption.
-    pub exempt: bool,
+/// What one five-minute window shows: below the line is a low-temperature event.
+pub fn judge_temperature(rule: &FurnaceRule, temperature_c: Option<f64>) -> Verdict {
+    let outcome = match temperature_c {
+        None => Outcome::NotValid,
+        Some(temperature) if temperature >= rule.below_c => Outcome::Met,
+        Some(_) => Outcome::NotMet,
+    };
+    Verdict { outcome, corrected: temperature_c, limit: rule.below_c, ratio_over: None }
 }
 
-/// What a day shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FurnaceDay {
-    pub events: u32,
-    /// Below the line but exempt; kept visible.
-    pub exempt_events: u32,
-    pub not_known: u32,
-    pub violation: bool,
-}
-
-/// Judges the windows of one calendar day.
-pub fn judge_day(rule: &FurnaceRule, windows: impl IntoIterator<Item = FiveMinutes>) -> FurnaceDay {
-    let mut day = FurnaceDay { events: 0, exempt_events: 0, not_known: 0, violation: false };
-    for window in windows {
-        match window.temperature_c {
-            None => day.not_known += 1,
-            Some(temperature) if temperature >= rule.below_c => {}
-            Some(_) if window.exempt => day.exempt_events += 1,
-            Some(_) => day.events += 1,
-        }
-    }
-    day.violation = day.events > rule.events_allowed;
-    day
+/// Judges the windows of one calendar day: too many events are a violation; exempt ones are none, but stay visible.
+pub fn judge_day(rule: &FurnaceRule, counted: Counted) -> Verdict {
+    let events = u32::try_from(counted.exceeded).unwrap_or(u32::MAX);
+    let outcome = if events > rule.events_allowed {
+        Outcome::Exceeded
+    } else if counted.met + counted.exceeded + counted.exempt == 0 {
+        Outcome::NotValid
+    } else {
+        Outcome::Met
+    };
+    let limit = f64::from(rule.events_allowed);
+    Verdict { outcome, corrected: Some(f64::from(events)), limit, ratio_over: None }
 }
 
 #[cfg(test)]
@@ -108,18 +101,21 @@ mod tests {
 
     #[test]
     fn the_sixth_event_is_the_violation() {
-        let windows =
-            |cold: usize, exempt: bool| vec![FiveMinutes { temperature_c: Some(849.9), exempt }; cold];
-        assert!(!judge_day(&rule(), windows(5, false)).violation);
-        assert!(judge_day(&rule(), windows(6, false)).violation);
-        let exempt = judge_day(&rule(), windows(6, true));
-        assert_eq!((exempt.violation, exempt.exempt_events), (false, 6));
-        let edge = [
-            FiveMinutes { temperature_c: Some(850.0), exempt: false },
-            FiveMinutes { temperature_c: None, exempt: false },
-        ];
-        let day = judge_day(&rule(), edge);
-        assert_eq!((day.events, day.not_known), (0, 1));
+        let day = |exceeded: u64, exempt: u64| {
+            let counted = Counted { met: 288 - exceeded - exempt, exceeded, exempt, ..Counted::default() };
+            judge_day(&rule(), counted).outcome
+        };
+        assert_eq!((day(5, 0), day(6, 0), day(0, 6)), (Outcome::Met, Outcome::Exceeded, Outcome::Met));
+        let nothing = Counted { not_valid: 288, ..Counted::default() };
+        assert_eq!(judge_day(&rule(), nothing).outcome, Outcome::NotValid);
+    }
+
+    #[test]
+    fn the_line_itself_is_kept() {
+        let outcome = |temperature| judge_temperature(&rule(), temperature).outcome;
+        assert_eq!(outcome(Some(850.0)), Outcome::Met);
+        assert_eq!(outcome(Some(849.9)), Outcome::NotMet);
+        assert_eq!(outcome(None), Outcome::NotValid);
     }
 
     proptest! {

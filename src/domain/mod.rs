@@ -58,6 +58,8 @@ pub mod capture;
 pub mod substitution;
 /// The ledger of total quantities.
 pub mod quota;
+/// All that is said of one window of one outlet.
+pub mod judgement;
 /// When something begins, goes on and ends.
 pub mod episode;
 /// What a person is told.

@@ -158,7 +158,7 @@ fn stopped(thresholds: &[Threshold], hour: &Hour<'_>) -> OrderVerdict {
         match verdict.outcome {
             Outcome::Exceeded => return verdict,
             Outcome::Met => seen = true,
-            Outcome::NotValid | Outcome::NotConvertible => {}
+            Outcome::NotValid | Outcome::NotConvertible | Outcome::Exempt | Outcome::NotMet => {}
         }
     }
     let known = |minute: &&Sourced<'_>| {

@@ -123,7 +123,11 @@ fn of_one(
             let next = good.iter().find(|good| **good > start).copied();
             let until = next.into_iter().chain(plan.times.until).min();
             if until.is_none_or(|until| due < until) {
-                spans.push(span(due, until, Cause::Overdue));
+                match spans.last_mut() {
+                    // Overdue by the plan before as well: one time out of control, and its beginning is that one's.
+                    Some(last) if last.times.until == Some(due) => last.times.until = until,
+                    Some(_) | None => spans.push(span(due, until, Cause::Overdue)),
+                }
             }
         }
     }

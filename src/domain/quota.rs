@@ -8,6 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::average::snap;
+use crate::domain::exceedance::{Outcome, Verdict};
 use crate::domain::share::{Percent, Share};
 use crate::domain::times::Times;
 
@@ -41,7 +43,8 @@ impl Amount {
         self.measured_mg + self.substituted_mg
     }
 
-    fn add(&mut self, other: Amount) {
+    /// Adds what another time emitted.
+    pub fn add(&mut self, other: Amount) {
         self.measured_mg += other.measured_mg;
         self.substituted_mg += other.substituted_mg;
     }
@@ -80,6 +83,16 @@ pub enum Level {
 
 impl Level {
     pub const ALL: [Level; 4] = [Level::Outlet, Level::Enterprise, Level::County, Level::City];
+
+    /// As written in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Outlet => "outlet",
+            Level::Enterprise => "enterprise",
+            Level::County => "county",
+            Level::City => "city",
+        }
+    }
 
     fn account(self, emitted: &Emitted) -> Account {
         let prefix = |digits: usize| emitted.division.get(..digits).unwrap_or(&emitted.division).to_owned();
@@ -137,6 +150,40 @@ pub struct Used {
     /// The local day on which the quota is used up: of the past when it is, else at the pace; `None` when the pace does
     /// not use it up before its end.
     pub used_up_on: Option<Date>,
+}
+
+impl Used {
+    /// Tonnes used against tonnes permitted: the whole permitted quantity may be used, not more.
+    pub fn verdict(&self) -> Verdict {
+        let (used, permitted) = (tonnes(self.amount.total_mg()), tonnes(i128::from(self.permitted_mg)));
+        let outcome = if self.exceeded { Outcome::Exceeded } else { Outcome::Met };
+        let ratio = self.exceeded.then(|| snap(used / permitted - 1.0)).filter(|ratio| ratio.is_finite());
+        Verdict { outcome, corrected: Some(used), limit: permitted, ratio_over: ratio }
+    }
+
+    /// In words.
+    pub fn told(&self) -> String {
+        let mut text = format!(
+            "{} used: {} t measured, {} t substituted, of {} t permitted",
+            self.share,
+            tonnes(self.amount.measured_mg),
+            tonnes(self.amount.substituted_mg),
+            tonnes(i128::from(self.permitted_mg))
+        );
+        match (self.exceeded, self.used_up_on) {
+            (true, Some(day)) => text.push_str(&format!("; used up on {day}")),
+            (false, Some(day)) => text.push_str(&format!("; at the present pace used up on {day}")),
+            (true | false, None) => {}
+        }
+        text
+    }
+}
+
+/// Milligrams as tonnes, to the last digit that a double holds.
+pub fn tonnes(mg: i128) -> f64 {
+    let sign = if mg < 0 { "-" } else { "" };
+    let (whole, rest) = (mg.unsigned_abs() / 1_000_000_000, mg.unsigned_abs() % 1_000_000_000);
+    format!("{sign}{whole}.{rest:09}").parse().unwrap_or(f64::NAN)
 }
 
 /// How far `quota` is used by the hours that began before `at`. Hours of other accounts, pollutants and times are left out.

@@ -33,12 +33,12 @@ pub struct Counts {
     pub share_percent: u32,
 }
 
-/// Which status a window has that is not valid.
+/// Which status a window has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Precedence {
     /// The first of these that has as many lower-level values as validity needs.
     pub source: &'static [Status],
-    /// Else the most frequent of these, ties in this order; the last one where there is none.
+    /// Else normal when it is valid, else the most frequent of these, ties in this order; the last one where there is none.
     pub other: &'static [Status],
 }
 
@@ -94,12 +94,15 @@ impl Regime {
         }
     }
 
-    /// The status of a window that is not valid, from how often each status was met in it (HJ 76-2017 App. B leaves such
-    /// windows open).
-    pub fn status(&self, needed: u32, count: impl Fn(Status) -> u32) -> Status {
+    /// The status of a window from how often each status was met in it (HJ 76-2017 App. B, which leaves windows open in which
+    /// no status is frequent enough).
+    pub fn status(&self, needed: u32, valid: bool, count: impl Fn(Status) -> u32) -> Status {
         let Precedence { source, other } = self.precedence;
         if let Some(state) = source.iter().find(|state| count(**state) >= needed) {
             return *state;
+        }
+        if valid {
+            return Status::Normal;
         }
         let mut most = other.last().copied().unwrap_or(Status::NoData);
         let mut times = 0;
@@ -146,7 +149,7 @@ mod tests {
         let status = |counts: &[(Status, u32)]| {
             let of =
                 |status| counts.iter().find(|(other, _)| *other == status).map_or(0, |(_, count)| *count);
-            HJ75_2017.status(45, of)
+            HJ75_2017.status(45, false, of)
         };
         assert_eq!(status(&[(Status::SourceStopped, 45), (Status::Fault, 15)]), Status::SourceStopped);
         assert_eq!(status(&[(Status::SourceStopped, 44), (Status::Fault, 16)]), Status::Fault);

@@ -4,14 +4,24 @@
 
 use jiff::Timestamp;
 
+use crate::domain::average::ChannelAverage;
 use crate::domain::capture::{Capture, HourClass};
+use crate::domain::judgement::Ground;
+use crate::domain::plant::{Channel, Outlet, Position};
+use crate::domain::pollutant::Role;
+use crate::domain::quality::out_at;
 use crate::domain::share::{Percent, Share};
+use crate::domain::source_state::SourceState;
+use crate::domain::validity::Overlay;
+use crate::domain::window::Window;
 
 /// The numbers of a table, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
     /// On every figure that was made by it.
     pub name: &'static str,
+    /// Factor codes of the pollutants whose mass is substituted.
+    pub factors: &'static [&'static str],
     /// From this capture rate on, short and long gaps are told apart.
     pub good: Percent,
     /// From this one on there is a substitute at all.
@@ -22,9 +32,10 @@ pub struct Table {
     pub look_back: [usize; 3],
 }
 
-/// HJ 75-2017 tables 5 and 6: 180, 720 and 2160 valid hours.
+/// HJ 75-2017 tables 5 and 6: 180, 720 and 2160 valid hours; SO2, NOx and particulate matter.
 pub const HJ75_2017: Table = Table {
     name: "HJ75-2017-5-6/1",
+    factors: &["a21026", "a21002", "a34013"],
     good: Percent::whole(90),
     fair: Percent::whole(75),
     short_hours: 24,
@@ -42,7 +53,47 @@ pub struct HourMass {
     pub last_good: Option<Timestamp>,
 }
 
+impl Table {
+    /// The channels of an outlet whose mass it is about: none where nothing gives a flow.
+    pub fn positions(&self, outlet: &Outlet) -> Vec<Position> {
+        let is_flow = |channel: &Channel| matches!(channel.factor.role, Role::Flow | Role::Velocity);
+        if !outlet.channels.iter().any(is_flow) {
+            return Vec::new();
+        }
+        let channels = outlet.channels.iter().enumerate();
+        channels
+            .filter(|(_, channel)| self.factors.contains(&channel.factor.code.as_str()))
+            .map(|(position, _)| position)
+            .collect()
+    }
+}
+
 impl HourMass {
+    /// An hour of the channel at `position`: from its average, or, where there is none, from what lies over its minutes.
+    pub fn of(
+        ground: &Ground<'_>,
+        position: Position,
+        (hour, average): (Window, Option<&ChannelAverage>),
+        overlay: &Overlay,
+    ) -> HourMass {
+        let settings = ground.outlet.channels.get(position).and_then(|channel| channel.settings.at(hour.start));
+        let out =
+            settings.and_then(|settings| out_at(&ground.law.out_of_control, &settings.analyser, hour.start));
+        let needed = ground.regime.counts.hour;
+        let class = match average {
+            Some(average) => HourClass::of(average, out),
+            None if overlay.occupied(needed).state == SourceState::Stopped => HourClass::Stopped,
+            None if out.is_some() => HourClass::OutOfControl,
+            None => HourClass::Invalid,
+        };
+        HourMass {
+            start: hour.start,
+            class,
+            mass_mg: average.and_then(|average| average.mass_mg),
+            last_good: out.and_then(|out| out.last_good),
+        }
+    }
+
     /// A valid hour without a mass (no flow) is missing as far as mass goes.
     fn class(&self) -> HourClass {
         if self.class == HourClass::Valid && self.mass_mg.is_none() { HourClass::Invalid } else { self.class }

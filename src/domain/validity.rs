@@ -90,13 +90,15 @@ pub fn condition<'l>(
 pub struct Layer {
     /// Takes the place of the minute's own status in the count of statuses (HJ 76-2017 App. B).
     pub status: Option<Status>,
-    /// Whether a valid minute counts towards the means and their validity. Its mass always does.
+    /// Whether a valid minute counts towards the means and their validity.
     pub counts: bool,
+    /// Whether its mass counts: also while the source stands still, but not what an instrument showed that was out of order.
+    pub weighs: bool,
 }
 
 impl Layer {
     /// Nothing lies over it.
-    pub const NONE: Layer = Layer { status: None, counts: true };
+    pub const NONE: Layer = Layer { status: None, counts: true, weighs: true };
 }
 
 /// What lies over the minutes of one outlet in one window. Minutes over which nothing lies take no room.
@@ -105,11 +107,20 @@ pub struct Overlay {
     minutes: BTreeMap<Timestamp, Minute>,
 }
 
+/// A mark that a signal contests, and which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contest {
+    /// Code of the mark.
+    pub mark: String,
+    pub claim: Claim,
+    pub signal: Contradiction,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 struct Minute {
     state: SourceState,
     marked: bool,
-    contested: bool,
+    contested: Option<Contest>,
     /// Claimed instrument conditions by position; empty where there are none.
     conditions: Vec<Option<Status>>,
 }
@@ -125,6 +136,9 @@ pub struct Occupied {
 }
 
 impl Overlay {
+    /// Nothing lies over anything.
+    pub const NONE: &'static Overlay = &Overlay { minutes: BTreeMap::new() };
+
     /// Works out every minute of a window. Without rules and marks near it this costs next to nothing.
     pub fn over(law: &OutletLaw, outlet: &Outlet, window: Window, signals: Signals<'_>) -> Overlay {
         let mut overlay = Overlay::default();
@@ -139,13 +153,15 @@ impl Overlay {
             if conditions.iter().all(Option::is_none) {
                 conditions.clear();
             }
-            let minute = Minute {
-                state: sourced.state,
-                marked: sourced.is_marked(),
-                contested: sourced.contested.is_some(),
-                conditions,
-            };
-            if minute.state != SourceState::Running || minute.contested || !minute.conditions.is_empty() {
+            let contested = sourced.mark.zip(sourced.contested).map(|(ruled, signal)| Contest {
+                mark: ruled.mark.code.clone(),
+                claim: ruled.claim,
+                signal,
+            });
+            let minute =
+                Minute { state: sourced.state, marked: sourced.is_marked(), contested, conditions };
+            let quiet = minute.state == SourceState::Running && minute.contested.is_none();
+            if !(quiet && minute.conditions.is_empty()) {
                 overlay.minutes.insert(at, minute);
             }
             let Ok(next) = at.checked_add(SignedDuration::from_mins(1)) else { break };
@@ -159,21 +175,48 @@ impl Overlay {
         self.minutes.is_empty()
     }
 
+    /// The minutes over which something lies.
+    pub fn starts(&self) -> impl Iterator<Item = &Timestamp> {
+        self.minutes.keys()
+    }
+
+    /// How many minutes each state but running has.
+    pub fn states(&self) -> BTreeMap<SourceState, u32> {
+        let mut counts = BTreeMap::new();
+        for minute in self.minutes.values().filter(|minute| minute.state != SourceState::Running) {
+            *counts.entry(minute.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Every mark that is contested, with the first minute and signal that do so.
+    pub fn contests(&self) -> BTreeMap<&str, (Timestamp, &Contest)> {
+        let mut found = BTreeMap::new();
+        for (start, minute) in &self.minutes {
+            if let Some(contest) = &minute.contested {
+                found.entry(contest.mark.as_str()).or_insert((*start, contest));
+            }
+        }
+        found
+    }
+
     /// What lies over a channel in the minute that begins at `minute`. A stopped source goes before an instrument's
     /// condition, that before every other state.
     pub fn at(&self, minute: Timestamp, position: Position) -> Layer {
         let Some(minute) = self.minutes.get(&minute) else { return Layer::NONE };
         let condition = minute.conditions.get(position).copied().flatten();
         match (minute.state, condition) {
-            (SourceState::Stopped, _) => Layer { status: Some(Status::SourceStopped), counts: false },
-            (_, Some(status)) => Layer { status: Some(status), counts: false },
-            (state, None) => Layer { status: state.status(), counts: state.counts() },
+            (SourceState::Stopped, condition) => {
+                Layer { status: Some(Status::SourceStopped), counts: false, weighs: condition.is_none() }
+            }
+            (_, Some(status)) => Layer { status: Some(status), counts: false, weighs: false },
+            (state, None) => Layer { status: state.status(), counts: state.counts(), weighs: true },
         }
     }
 
     /// The state that fills at least `needed` minutes of the window (45 of an hour, HJ 76-2017 App. B), else running.
     pub fn occupied(&self, needed: u32) -> Occupied {
-        let contested = self.minutes.values().any(|minute| minute.contested);
+        let contested = self.minutes.values().any(|minute| minute.contested.is_some());
         let fills = |state: &SourceState| {
             let count = self.minutes.values().filter(|minute| minute.state == *state).count();
             u32::try_from(count).is_ok_and(|count| count >= needed.max(1))

@@ -104,6 +104,8 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub struct Claim {
     pub rows: Vec<Row>,
+    /// The plant's revision at the claim: by an older plant nothing of it may be computed.
+    pub revision: i64,
 }
 
 /// The windows that are due of the shortest period that has any, and all their rows that are due: a window is computed once, however
@@ -113,15 +115,16 @@ const CLAIM: &str = "WITH p AS (SELECT period FROM due WHERE lane = $1 AND due_a
     SELECT d.id, d.outlet_id, d.source_id, d.period, d.start FROM due d JOIN p USING (period) JOIN w USING (outlet_id, source_id, start) \
     WHERE d.lane = $1 AND d.due_at <= $2";
 
+const LOCK: &str = "SELECT pg_try_advisory_xact_lock(826401, $1::int)";
+
 /// Within the caller's transaction: locks the lane against other closers until its end and reads the rows of one period
 /// (the shortest that has any) that are due. `None` when another closer has the lane.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Result<Option<Claim>, Failure> {
-    let lock =
-        query_one(client, "SELECT pg_try_advisory_xact_lock(826401, $1::int)", &[&i32::from(lane)]).await;
-    if !lock?.get::<_, bool>(0) {
+    let lock = query_one(client, LOCK, &[&i32::from(lane)]).await?;
+    if !lock.get::<_, bool>(0) {
         return Ok(None);
     }
     let query = query(client, CLAIM, &[&lane, &now, &most]).await;
@@ -129,7 +132,13 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
         let period = period_of(row.get(3))?;
         Some(Row { id: row.get(0), outlet_id: row.get(1), source_id: row.get(2), period, start: row.get(4) })
     };
-    Ok(Some(Claim { rows: query?.iter().filter_map(row).collect() }))
+    let rows: Vec<Row> = query?.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(Some(Claim::default()));
+    }
+    // After the rows: whatever saved a row that was read has its revision here.
+    let revision = query_one(client, "SELECT revision FROM plant_revision", &[]).await?.get(0);
+    Ok(Some(Claim { rows, revision }))
 }
 
 /// Deletes rows that a claim read, within the same transaction.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_postgres::{GenericClient, Transaction};
 
+use super::affected::name_windows;
 use super::plant::{Counts, Error, Refusal};
 use crate::domain::history::{Dated, History};
 use crate::domain::law::Law;
@@ -15,9 +16,9 @@ use crate::domain::times::Times;
 
 /// A load for a time also takes marks and checks of so many hours before it: caps count a calendar year, due times the last
 /// check.
-const BEFORE_HOURS: i64 = 400 * 24;
+pub(super) const BEFORE_HOURS: i64 = 400 * 24;
 /// Lists that grow with time and are loaded for a time.
-const LONG_LISTS: [&str; 3] = ["mark", "review", "check"];
+pub(super) const LONG_LISTS: [&str; 3] = ["mark", "review", "check"];
 
 /// One entry on its way into or out of its row.
 #[derive(Debug, Clone, PartialEq)]
@@ -235,6 +236,7 @@ async fn stored_of(
 pub(super) async fn write(
     transaction: &Transaction<'_>,
     changes: Changes,
+    given: &Law,
     stored_at: Timestamp,
 ) -> Result<(), Error> {
     const ROW: &str = "jsonb_to_recordset($1) AS r(list text, subject text, outlet text, valid_from timestamptz, \
@@ -244,7 +246,7 @@ pub(super) async fn write(
             "UPDATE law_entry e SET valid_to = r.valid_to, revision = p.revision + 1 FROM {ROW}, plant_revision p \
              WHERE (e.list, e.subject, e.valid_from) = (r.list, r.subject, r.valid_from)"
         );
-        transaction.execute(&sql, &[&Value::Array(changes.ended)]).await?;
+        transaction.execute(&sql, &[&Value::Array(changes.ended.clone())]).await?;
     }
     let sql = format!(
         "INSERT INTO law_entry (list, subject, outlet, valid_from, valid_to, body, revision, stored_at) \
@@ -254,7 +256,7 @@ pub(super) async fn write(
     for chunk in changes.added.chunks(5000) {
         transaction.execute(&sql, &[&Value::Array(chunk.to_vec()), &stored_at]).await?;
     }
-    Ok(())
+    name_windows(transaction, (&changes.added, &changes.ended), given, stored_at).await
 }
 
 /// The lists, whole, or for `[from, until)` without the marks, reviews and checks that cannot matter then (what is more
@@ -284,7 +286,7 @@ pub async fn load(client: &impl GenericClient, time: Option<(Timestamp, Timestam
     Ok(law)
 }
 
-fn add(law: &mut Law, list: &str, body: Value) -> Result<(), Error> {
+pub(super) fn add(law: &mut Law, list: &str, body: Value) -> Result<(), Error> {
     fn push<T: DeserializeOwned>(entries: &mut Vec<T>, body: Value) -> Result<(), Error> {
         entries.push(serde_json::from_value(body).map_err(|error| unreadable("body", error.to_string()))?);
         Ok(())
@@ -310,29 +312,4 @@ fn add(law: &mut Law, list: &str, body: Value) -> Result<(), Error> {
 
 fn unreadable(column: &'static str, found: String) -> Error {
     Error::Unreadable { table: "law_entry", column, found }
-}
-
-/// An entry that a save added or ended: figures of its outlet (of all outlets where it names none) in its time may change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
-    pub list: String,
-    pub outlet: Option<String>,
-    pub times: Times,
-    /// The plant's revision with it.
-    pub revision: i64,
-}
-
-/// What changed after a revision of the plant, oldest first.
-///
-/// # Errors
-/// The database.
-pub async fn changed_since(client: &impl GenericClient, revision: i64) -> Result<Vec<Changed>, Error> {
-    let sql = "SELECT list, outlet, valid_from, valid_to, revision FROM law_entry WHERE revision > $1 ORDER BY revision, id";
-    let rows = client.query(sql, &[&revision]).await?;
-    rows.iter()
-        .map(|row| {
-            let times = Times { from: row.try_get(2)?, until: row.try_get(3)? };
-            Ok(Changed { list: row.try_get(0)?, outlet: row.try_get(1)?, times, revision: row.try_get(4)? })
-        })
-        .collect()
 }

@@ -6,6 +6,12 @@ pub mod history;
 pub mod alert;
 /// Averages.
 pub mod average;
+/// Masses for the ledger.
+pub mod ledger;
+/// Submitted periods.
+pub mod lock;
+/// Substitutes, capture rates, efficiency.
+pub mod reckoning;
 /// Verdicts.
 pub mod verdict;
 /// A connection with time-outs on everything.
@@ -18,6 +24,10 @@ pub mod episode;
 pub mod event;
 /// Signs of life.
 pub mod heard;
+/// Windows that a change of the law's lists touches.
+mod affected;
+/// The law as the centre uses it.
+pub mod frame;
 /// Marks, exemptions, checks, orders, assessments, quotas.
 pub mod law;
 /// Brings the tables to the version of this program.

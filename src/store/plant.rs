@@ -18,11 +18,12 @@ use crate::domain::plant::Plant;
 use crate::store::law;
 
 pub use compare::{Counts, Refusal, Saved};
+pub(super) use read::catalogue;
 
 /// Key of the advisory lock that lets one save work at a time.
 const LOCK: i64 = 0x706c_616e;
 /// How often a load is repeated when a save comes between its queries.
-const LOAD_ATTEMPTS: u32 = 5;
+pub(super) const LOAD_ATTEMPTS: u32 = 5;
 
 /// Why a plant was not saved or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,7 @@ pub async fn save(client: &mut Client, catalogue: &Catalogue) -> Result<Saved, E
     saved.0.extend(of_law.counts());
     if saved.changes_anything() {
         write::write(&transaction, changes).await?;
-        law::write(&transaction, of_law, clock::now()).await?;
+        law::write(&transaction, of_law, &catalogue.law, clock::now()).await?;
         transaction.execute("UPDATE plant_revision SET revision = revision + 1", &[]).await?;
     }
     transaction.commit().await?;

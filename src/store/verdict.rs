@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
+use crate::domain::assessment::Counted;
 use crate::domain::exceedance::{Outcome, Verdict};
+use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::Position;
 use crate::domain::window::Window;
 use crate::store::average::Of;
 use crate::store::due::period_id;
@@ -15,9 +18,18 @@ use crate::store::session::{Failure, execute, query};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VerdictKey {
     pub of: Of,
-    pub position: usize,
+    /// -1: the outlet as a whole.
+    pub position: i16,
     pub window: Window,
+    /// Negative: an entry of the law's lists.
     pub rule_id: i32,
+}
+
+impl VerdictKey {
+    /// A position as tables have it.
+    pub fn position_of(position: Option<Position>) -> i16 {
+        position.map_or(-1, |position| i16::try_from(position).unwrap_or(i16::MAX))
+    }
 }
 
 /// One verdict ready to be stored.
@@ -26,6 +38,15 @@ pub struct NewVerdict {
     pub key: VerdictKey,
     pub revision: i32,
     pub verdict: Verdict,
+    pub remark: Option<String>,
+}
+
+/// A stored verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub revision: i32,
+    pub verdict: Verdict,
+    pub remark: Option<String>,
 }
 
 /// The latest stored verdicts of these windows, with their revision.
@@ -35,13 +56,13 @@ pub struct NewVerdict {
 pub async fn latest(
     client: &Client,
     windows: &[(Of, Window)],
-) -> Result<HashMap<VerdictKey, (i32, Verdict)>, Failure> {
+) -> Result<HashMap<VerdictKey, Stored>, Failure> {
     let outlets: Vec<i32> = windows.iter().map(|(of, _)| of.0).collect();
     let sources: Vec<i16> = windows.iter().map(|(of, _)| of.1).collect();
     let periods: Vec<i16> = windows.iter().map(|(_, window)| period_id(window.period)).collect();
     let starts: Vec<Timestamp> = windows.iter().map(|(_, window)| window.start).collect();
     let sql = "SELECT DISTINCT ON (t.number, v.position, v.rule_id) t.number, v.position, v.rule_id, v.revision, v.outcome, v.corrected, \
-        v.limit_mg_m3, v.ratio_over FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::timestamptz[]) WITH ORDINALITY \
+        v.limit_mg_m3, v.ratio_over, v.remark FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::timestamptz[]) WITH ORDINALITY \
         AS t (outlet_id, source_id, period, start, number) JOIN verdict_row v USING (outlet_id, source_id, period, start) \
         ORDER BY t.number, v.position, v.rule_id, v.revision DESC";
     let mut found = HashMap::new();
@@ -51,10 +72,9 @@ pub async fn latest(
         else {
             continue;
         };
-        let position = usize::try_from(row.get::<_, i16>(1)).unwrap_or(usize::MAX);
-        let key = VerdictKey { of: *of, position, window: *window, rule_id: row.get(2) };
+        let key = VerdictKey { of: *of, position: row.get(1), window: *window, rule_id: row.get(2) };
         let verdict = Verdict { outcome, corrected: row.get(5), limit: row.get(6), ratio_over: row.get(7) };
-        found.insert(key, (row.get(3), verdict));
+        found.insert(key, Stored { revision: row.get(3), verdict, remark: row.get(8) });
     }
     Ok(found)
 }
@@ -67,13 +87,13 @@ pub async fn store(client: &Client, rows: &[NewVerdict]) -> Result<(), Failure> 
     if rows.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO verdict_row (outlet_id, source_id, position, period, revision, rule_id, start, outcome, corrected, limit_mg_m3, ratio_over) \
+    let sql = "INSERT INTO verdict_row (outlet_id, source_id, position, period, revision, rule_id, start, outcome, corrected, limit_mg_m3, ratio_over, remark) \
         SELECT * FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::smallint[], $5::int[], $6::int[], $7::timestamptz[], $8::text[], \
-        $9::float8[], $10::float8[], $11::float8[])";
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+        $9::float8[], $10::float8[], $11::float8[], $12::text[])";
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
         &rows.iter().map(|row| row.key.of.0).collect::<Vec<i32>>(),
         &rows.iter().map(|row| row.key.of.1).collect::<Vec<i16>>(),
-        &rows.iter().map(|row| i16::try_from(row.key.position).unwrap_or(i16::MAX)).collect::<Vec<i16>>(),
+        &rows.iter().map(|row| row.key.position).collect::<Vec<i16>>(),
         &rows.iter().map(|row| period_id(row.key.window.period)).collect::<Vec<i16>>(),
         &rows.iter().map(|row| row.revision).collect::<Vec<i32>>(),
         &rows.iter().map(|row| row.key.rule_id).collect::<Vec<i32>>(),
@@ -82,6 +102,30 @@ pub async fn store(client: &Client, rows: &[NewVerdict]) -> Result<(), Failure> 
         &rows.iter().map(|row| row.verdict.corrected).collect::<Vec<Option<f64>>>(),
         &rows.iter().map(|row| row.verdict.limit).collect::<Vec<f64>>(),
         &rows.iter().map(|row| row.verdict.ratio_over).collect::<Vec<Option<f64>>>(),
+        &rows.iter().map(|row| row.remark.as_deref()).collect::<Vec<Option<&str>>>(),
     ];
     execute(client, sql, &params).await.map(|_rows| ())
+}
+
+/// How often each outcome stands in the latest verdicts of some rules, by position, on windows of one period within `[from, to)`.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn counted(
+    client: &Client,
+    of: Of,
+    (rules, positions): (&[i32], &[i16]),
+    (period, from, to): (AveragingPeriod, Timestamp, Timestamp),
+) -> Result<HashMap<i16, Counted>, Failure> {
+    let sql = "SELECT v.position, v.outcome, count(*) FROM (SELECT DISTINCT ON (position, start, rule_id) position, outcome FROM verdict_row \
+        WHERE outlet_id = $1 AND source_id = $2 AND position = ANY ($3) AND period = $4 AND start >= $5 AND start < $6 AND rule_id = ANY ($7) \
+        ORDER BY position, start, rule_id, revision DESC) v GROUP BY v.position, v.outcome";
+    let mut found: HashMap<i16, Counted> = HashMap::new();
+    for row in query(client, sql, &[&of.0, &of.1, &positions, &period_id(period), &from, &to, &rules]).await? {
+        if let Some(outcome) = Outcome::from_name(row.get(1)) {
+            let times = u64::try_from(row.get::<_, i64>(2)).unwrap_or(0);
+            found.entry(row.get(0)).or_default().add(outcome, times);
+        }
+    }
+    Ok(found)
 }

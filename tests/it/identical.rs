@@ -8,6 +8,8 @@ use cems::central::recompute::recompute;
 use cems::clock;
 use cems::domain::average::{ChannelAverage, StoredScan};
 use cems::domain::flag::Flag;
+use cems::domain::judgement::Ground;
+use cems::domain::law::OutletLaw;
 use cems::domain::limit::AveragingPeriod;
 use cems::domain::plant::{ChannelCode, Outlet};
 use cems::domain::regime::HJ75_2017;
@@ -88,7 +90,8 @@ fn replayed(
     let mut sink = |window: Window, averages: &[ChannelAverage]| {
         figures.insert((window.period, window.start), averages.to_vec());
     };
-    let mut replay = Replay::new(outlet, &PERIODS, zone, &HJ75_2017);
+    let law = OutletLaw::default();
+    let mut replay = Replay::new(Ground { outlet, law: &law, regime: &HJ75_2017, zone }, &PERIODS);
     for (at, readings) in scans {
         assert!(replay.scan(stored(outlet, *at, readings), &mut sink));
     }
@@ -176,7 +179,7 @@ async fn live_recomputed_and_replayed_figures_are_the_same_to_the_last_bit() {
     assert!(bits(&live) == bits(&replayed), "live and replayed figures differ");
 
     let span_again = (outlet.id, start, start + SignedDuration::from_hours(3));
-    let done = recompute(database.url(), plant.clone(), zone.clone(), span_again).await.unwrap();
+    let done = recompute(database.url(), zone.clone(), span_again).await.unwrap();
     assert_eq!(done.revisions, 0, "{done:?}");
     let recomputed = in_the_store(&client, &outlet, span).await;
     assert!(bits(&recomputed) == bits(&live), "recomputed figures differ");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cems::domain::alert::{Alert, AlertKind};
-use cems::domain::average::{StoredScan, average_scans, average_windows};
+use cems::domain::average::{StoredScan, Terms, average_scans, average_windows};
 use cems::domain::correction::Unwatched;
 use cems::domain::evaluation::evaluate;
 use cems::domain::exceedance::{judge, rules_for};
@@ -186,13 +186,14 @@ async fn store_averages(world: &World, outlet: &Outlet, scans: &[StoredScan]) {
         minutes.insert(part.start, channels.clone());
         rows.push(row(part, channels));
     }
-    let channels = average_windows(hour, outlet, &minutes, (&HJ75_2017, 60));
+    let channels = average_windows(hour, outlet, &minutes, Terms::plain(&HJ75_2017, 60));
     let mut verdicts = Vec::new();
     for position in 0..outlet.channels.len() {
         for rule in rules_for(outlet, position, hour) {
             let verdict = judge(rule, outlet, (hour, position), &channels, &mut Unwatched);
-            let key = VerdictKey { of: (outlet.id, 1), position, window: hour, rule_id: rule.id };
-            verdicts.push(NewVerdict { key, revision: 1, verdict });
+            let number = VerdictKey::position_of(Some(position));
+            let key = VerdictKey { of: (outlet.id, 1), position: number, window: hour, rule_id: rule.id };
+            verdicts.push(NewVerdict { key, revision: 1, verdict, remark: None });
         }
     }
     average::store(client, &rows, hour.end).await.unwrap();

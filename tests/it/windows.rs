@@ -97,7 +97,7 @@ async fn recomputing_gives_the_past_its_own_rules_and_changes_no_figure() {
     let outlet = plant.outlet("demo-cement-kiln").unwrap().id;
     let span = (outlet, hour, hour + SignedDuration::from_hours(1));
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let done = recompute(world.database.url(), plant.clone(), zone.clone(), span).await.unwrap();
+    let done = recompute(world.database.url(), zone.clone(), span).await.unwrap();
     let revised = "SELECT string_agg(format('%s %s %s', period, start, revision), ', ') FROM (SELECT period, start, revision FROM average_long \
         WHERE revision > 1 UNION ALL SELECT period, start, revision FROM average_wide WHERE revision > 1) x";
     let revised: Option<String> = world.client.query_one(revised, &[]).await.unwrap().get(0);
@@ -112,7 +112,7 @@ async fn recomputing_gives_the_past_its_own_rules_and_changes_no_figure() {
     assert_eq!(world.count(figures).await, before);
     // Again: nothing changes.
     let verdicts = world.count("SELECT count(*) FROM verdict_row").await;
-    recompute(world.database.url(), plant, zone, span).await.unwrap();
+    recompute(world.database.url(), zone, span).await.unwrap();
     assert_eq!(world.count("SELECT count(*) FROM verdict_row").await, verdicts);
     world.centre.stop().await;
 }

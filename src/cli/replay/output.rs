@@ -9,12 +9,12 @@ use crate::domain::replay::Row;
 pub(super) enum Format {
     /// One array of objects
     Json,
-    /// The same fields as columns; verdicts as JSON in the last one
+    /// The same fields as columns; verdicts, substitute and capture as JSON
     Csv,
 }
 
 const HEADER: &str = "outlet,channel,period,start,origin,measured,standard,dry,corrected,min,max,n_valid,n_expected,status,flag,\
-                      valid,mass_kg,method,revision,verdicts";
+                      valid,mass_kg,method,revision,verdicts,substituted_kg,substitute,capture";
 
 /// Writes rows. The first error is kept, and nothing is written after it.
 pub(super) struct Rows<W> {
@@ -56,8 +56,11 @@ impl<W: Write> Rows<W> {
         }
         write!(to, ",{},{},{},{},{}", row.n_valid, row.n_expected, row.status, row.flag, row.valid)?;
         comma_and(to, row.mass_kg)?;
-        let verdicts = serde_json::to_string(&row.verdicts).map_err(io::Error::from)?;
-        writeln!(to, ",{},{},\"{}\"", row.method, row.revision, verdicts.replace('"', "\"\""))
+        write!(to, ",{},{},{}", row.method, row.revision, quoted(&row.verdicts)?)?;
+        comma_and(to, row.substituted_kg)?;
+        let substitute = row.substitute.as_ref().map(quoted).transpose()?.unwrap_or_default();
+        let capture = row.capture.as_ref().map(quoted).transpose()?.unwrap_or_default();
+        writeln!(to, ",{substitute},{capture}")
     }
 
     /// The end of the array, and everything on its way.
@@ -71,6 +74,12 @@ impl<W: Write> Rows<W> {
         }
         self.to.flush()
     }
+}
+
+/// As JSON in one field.
+fn quoted(value: &impl serde::Serialize) -> io::Result<String> {
+    let json = serde_json::to_string(value).map_err(io::Error::from)?;
+    Ok(format!("\"{}\"", json.replace('"', "\"\"")))
 }
 
 fn comma_and(to: &mut impl Write, figure: Option<f64>) -> io::Result<()> {

@@ -7,6 +7,7 @@ use crate::domain::flag::{Flag, Status};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::pollutant::Role;
 use crate::domain::regime::Regime;
+use crate::domain::validity::Layer;
 
 /// Compensated (Neumaier) summation: the error does not grow with the number of terms.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,6 +96,8 @@ pub(super) struct Tally {
     pub n_present: u32,
     statuses: Counts,
     mass_mg: Option<i64>,
+    /// Of that, what was emitted while the source stood still.
+    standing_mg: i64,
 }
 
 impl Tally {
@@ -132,8 +135,8 @@ impl Tally {
         self.widen(value.measured, value.measured);
     }
 
-    /// One lower window.
-    pub(super) fn add_average(&mut self, average: &ChannelAverage) {
+    /// One lower window, and what lies over it.
+    pub(super) fn add_average(&mut self, average: &ChannelAverage, layer: Layer) {
         // Nothing was due: a minute between two values of a slow channel.
         if average.n_expected == 0 {
             return;
@@ -142,12 +145,11 @@ impl Tally {
         if average.flag == Flag::Normal {
             self.n_normal += 1;
         }
-        self.note(average.status, 1);
-        self.mass_mg = match (self.mass_mg, average.mass_mg) {
-            (Some(sum), Some(more)) => sum.checked_add(more),
-            (sum, more) => sum.or(more),
-        };
-        if !average.valid {
+        self.note(layer.status.unwrap_or(average.status), 1);
+        if layer.weighs {
+            self.weigh(average.mass_mg, layer);
+        }
+        if !(average.valid && layer.counts) {
             return;
         }
         self.n_valid += 1;
@@ -156,6 +158,21 @@ impl Tally {
         self.dry.add(average.dry);
         self.corrected.add(average.corrected);
         self.widen(average.min, average.max);
+    }
+
+    fn weigh(&mut self, mass_mg: Option<i64>, layer: Layer) {
+        self.mass_mg = match (self.mass_mg, mass_mg) {
+            (Some(sum), Some(more)) => sum.checked_add(more),
+            (sum, more) => sum.or(more),
+        };
+        if layer.status == Some(Status::SourceStopped) {
+            self.standing_mg = self.standing_mg.saturating_add(mass_mg.unwrap_or(0));
+        }
+    }
+
+    /// What was emitted while the source stood still, milligrams.
+    pub(super) const fn standing_mg(&self) -> i64 {
+        self.standing_mg
     }
 
     /// The average, of `expected` lower-level values; missing ones have been noted.
@@ -181,7 +198,7 @@ impl Tally {
             max: self.max,
             n_valid: self.n_valid,
             n_expected: expected,
-            status: if valid { Status::Normal } else { regime.status(needed, |status| self.count(status)) },
+            status: regime.status(needed, valid, |status| self.count(status)),
             flag: match (expected, normal) {
                 (0, _) => Flag::Absent,
                 (_, true) => Flag::Normal,

@@ -69,7 +69,7 @@ fn conversion_of_means_is_not_mean_of_conversions() {
                 (start, average_scans(window, &outlet, &scans, &regime))
             })
             .collect();
-        let so2 = average_windows(hour, &outlet, &minutes, (&regime, 60))[0];
+        let so2 = average_windows(hour, &outlet, &minutes, Terms::plain(&regime, 60))[0];
         assert_eq!((so2.corrected, so2.valid, so2.n_valid), (Some(expected), true, 60), "{order:?}");
     }
 }
@@ -97,7 +97,7 @@ fn hour_of(parts: &[(usize, Status)]) -> ChannelAverage {
             at += 60;
         }
     }
-    average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, (&HJ75_2017, 60))[0]
+    average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, Terms::plain(&HJ75_2017, 60))[0]
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn hour_with_cycles(cycles: i64) -> (BTreeMap<Timestamp, Vec<ChannelAverage>>, C
         let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
         minutes.insert(start, average_scans(window, &outlet, &scans, &HJ75_2017));
     }
-    let hour = average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, (&HJ75_2017, 60));
+    let hour = average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, Terms::plain(&HJ75_2017, 60));
     (minutes, hour[0])
 }
 
@@ -251,7 +251,7 @@ fn day_of(hours: &[ChannelAverage]) -> Vec<ChannelAverage> {
         let minutes: BTreeMap<Timestamp, Vec<ChannelAverage>> = (0..60_i64)
             .map(|i| (Timestamp::from_second(START + i * 60).unwrap(), minute_average(Status::Normal, true)))
             .collect();
-        average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, (&HJ75_2017, 60))
+        average_windows(window(AveragingPeriod::Hour), &kiln(), &minutes, Terms::plain(&HJ75_2017, 60))
     };
     let day = window(AveragingPeriod::Day);
     let parts: BTreeMap<Timestamp, Vec<ChannelAverage>> = hours
@@ -264,7 +264,7 @@ fn day_of(hours: &[ChannelAverage]) -> Vec<ChannelAverage> {
             (Timestamp::from_second(day.start.as_second() + i * 3600).unwrap(), averages)
         })
         .collect();
-    average_windows(day, &kiln(), &parts, (&HJ75_2017, 24))
+    average_windows(day, &kiln(), &parts, Terms::plain(&HJ75_2017, 24))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{ByChannel, Comparison, Evidence, StoredWindow};
 use crate::domain::average::{
-    ChannelAverage, StoredScan, average_scans_watched, average_windows_watched, kilograms,
+    ChannelAverage, StoredScan, Terms, average_scans_watched, average_windows_watched, kilograms,
 };
 use crate::domain::correction::{Step, Unwatched};
 use crate::domain::exceedance::{judge, rules_for};
@@ -116,7 +116,7 @@ impl Windows {
         }
         let expected = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let mut of_hour = ByChannel::default();
-        let averages = average_windows_watched(hour, outlet, &minutes, (regime, expected), &mut of_hour);
+        let averages = average_windows_watched(hour, outlet, &minutes, Terms::plain(regime, expected), &mut of_hour);
         Windows {
             minute: (wanted, minutes.get(&wanted.start).cloned(), watched),
             notes: notes(evidence, (wanted, hour), &minutes, &scans),

@@ -46,7 +46,7 @@ fn hour(now: &str) -> (Outlet, Evidence) {
     for part in window.parts(&zone).into_iter().take(45) {
         averages.insert(part.start, average_scans(part, &outlet, &scans, &HJ75_2017));
     }
-    let of_hour = average_windows(window, &outlet, &averages, (&HJ75_2017, 60));
+    let of_hour = average_windows(window, &outlet, &averages, Terms::plain(&HJ75_2017, 60));
     let stored = |channels| StoredWindow { revision: 1, channels };
     let verdict = StoredVerdict {
         position: 0,

@@ -1,5 +1,9 @@
 //! The ladder equals its rungs computed one by one, in every zone; the year equals the sum of its hours.
 use super::*;
+use crate::domain::average::kilograms;
+use crate::domain::law::OutletLaw;
+use crate::domain::plant::Outlet;
+use jiff::tz::TimeZone;
 use crate::domain::evaluation::tests::{kiln, readings};
 use crate::domain::history::History;
 use crate::domain::regime::HJ75_2017;
@@ -31,7 +35,9 @@ fn replay(outlet: &Outlet, scans: &[StoredScan], zone: &TimeZone) -> Closed {
         let before = closed.insert((window.period, window.start), (window, averages.to_vec()));
         assert!(before.is_none(), "{window:?} closed twice");
     };
-    let mut replay = Replay::new(outlet, &AveragingPeriod::ALL, zone, &HJ75_2017);
+    let law = OutletLaw::default();
+    let ground = Ground { outlet, law: &law, regime: &HJ75_2017, zone };
+    let mut replay = Replay::new(ground, &AveragingPeriod::ALL);
     for scan in scans {
         assert!(replay.scan(scan.clone(), &mut sink));
     }
@@ -58,7 +64,7 @@ fn every_window_is_made_of_its_parts() {
             let expected = u32::try_from(window.parts(&zone).len()).unwrap();
             assert_eq!(
                 *averages,
-                average_windows(*window, &outlet, &parts, (&HJ75_2017, expected)),
+                average_windows(*window, &outlet, &parts, Terms::plain(&HJ75_2017, expected)),
                 "{name} {window:?}"
             );
         }
@@ -89,7 +95,9 @@ fn days_of_new_york_have_twenty_three_hours_in_march() {
 fn a_scan_of_an_earlier_minute_is_not_taken() {
     let outlet = kiln_every(60_000);
     let zone = TimeZone::UTC;
-    let mut replay = Replay::new(&outlet, &[AveragingPeriod::Hour], &zone, &HJ75_2017);
+    let law = OutletLaw::default();
+    let ground = Ground { outlet: &outlet, law: &law, regime: &HJ75_2017, zone: &zone };
+    let mut replay = Replay::new(ground, &[AveragingPeriod::Hour]);
     let mut count = 0;
     let mut sink = |_: Window, _: &[ChannelAverage]| count += 1;
     assert!(replay.scan(scan(60, 1.0, 9.0), &mut sink));
@@ -103,7 +111,8 @@ fn a_row_has_what_its_average_has() {
     let outlet = kiln_every(60_000);
     let closed = replay(&outlet, &[scan(0, 60.0, 13.5)], &TimeZone::UTC);
     let (window, averages) = closed.first_key_value().unwrap().1;
-    let row = rows(&outlet, *window, averages, &HJ75_2017).next().unwrap();
+    let closed = super::Closed { window: *window, averages, judged: &[] };
+    let (_, row) = rows(&outlet, &closed, &HJ75_2017).next().unwrap();
     assert_eq!((row.outlet, row.channel, row.period, row.origin), ("kiln", "a21026", "minute", "computed"));
     assert_eq!((row.corrected, row.mass_kg, row.status, row.flag), (Some(88.0), Some(0.201_281), "N", 'N'));
     let json = serde_json::to_string(&row).unwrap();

@@ -20,7 +20,7 @@ use crate::domain::plant::{
 use crate::domain::pollutant::{Factor, Pollutant, Role};
 
 /// Reads everything. Within a transaction it is of one moment; outside see `load_catalogue`.
-pub(super) async fn catalogue(client: &impl GenericClient) -> Result<Catalogue, Error> {
+pub(in crate::store) async fn catalogue(client: &impl GenericClient) -> Result<Catalogue, Error> {
     let read = async |sql: &'static str| client.query(sql, &[]).await;
     let (pollutants, rules, enterprises, gateways, outlets) = try_join!(
         read("SELECT * FROM pollutant ORDER BY code COLLATE \"C\""),

@@ -1,0 +1,338 @@
+//! Quarters and quotas, beside the closers so that no window waits for them: substitutes (HJ 75-2017 tables 5 and 6), capture rates and
+//! transmission efficiency of an outlet after each of its days, provisional until the quarter is over; and how far each quota is used.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Client;
+
+use crate::central::pipeline::Shared;
+use crate::central::warning::place;
+use crate::clock;
+use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::average::ChannelAverage;
+use crate::domain::capture::{Delivered, HourClass, efficiency};
+use crate::domain::episode::{Observation, WINDOW};
+use crate::domain::flag::Status;
+use crate::domain::judgement::{Ground, Parts};
+use crate::domain::law::OutletLaw;
+use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::{Outlet, Position};
+use crate::domain::pollutant::Role;
+use crate::domain::quota::{Account, Quota, used};
+use crate::domain::source_state::SourceState;
+use crate::domain::substitution::{Finality, HJ75_2017, HourMass, substitute};
+use crate::domain::times::Times;
+use crate::domain::window::Window;
+use crate::shutdown::Shutdown;
+use crate::store::episode::{Key, Sighting, observe, open_of_kind};
+use crate::store::frame::{Frames, laws};
+use crate::store::reckoning::{self, Claim, EfficiencyRow};
+use crate::store::session::{Failure, Session, Trouble, bounded};
+use crate::store::{ledger, lock};
+
+/// Between looks for due quarters.
+const LOOK: Duration = Duration::from_millis(500);
+/// So many valid hours are looked back on, and so far back they are usually found; else in all that can matter.
+const VALID: usize = 2160;
+const USUALLY: SignedDuration = SignedDuration::from_hours(135 * 24);
+const AT_MOST: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// Quarters that one change is followed through.
+const QUARTERS: usize = 6;
+
+/// Reckons.
+pub struct Reckoner {
+    pub shared: Shared,
+    pub session: Session,
+    /// Between looks at the quotas.
+    pub quotas_every: Duration,
+}
+
+impl Reckoner {
+    /// Works until shutdown.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let (mut trouble, mut quotas_at) = (Trouble::default(), clock::monotonic());
+        let mut first = true;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.cancelled() => return,
+            }
+            let mut outcome = self.on_due(clock::now()).await;
+            if outcome.is_ok() && (first || quotas_at.elapsed() >= self.quotas_every) {
+                outcome = self.quotas(clock::now()).await;
+                (first, quotas_at) = (false, clock::monotonic());
+            }
+            match outcome {
+                Ok(()) => trouble.over(),
+                Err(failure) => {
+                    if trouble.is_new(&failure.to_string()) {
+                        tracing::warn!(%failure, "quarters and quotas wait for the database");
+                    }
+                    self.session.discard();
+                }
+            }
+        }
+    }
+
+    /// Reckons what is due, an outlet a transaction.
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not answer; what is left stays due.
+    pub async fn on_due(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let frames = Arc::clone(&self.shared.frames.borrow());
+        let plant = Arc::clone(&self.shared.plant.borrow());
+        loop {
+            let client = self.session.client().await?;
+            bounded(client.batch_execute("BEGIN")).await?;
+            let claim = reckoning::claim(client, now).await?;
+            let Some(claim) = claim.filter(|claim| claim.revision <= frames.revision) else {
+                return bounded(client.batch_execute("COMMIT")).await;
+            };
+            if let Some(outlet) = plant.outlets.iter().find(|outlet| outlet.id == claim.outlet_id) {
+                quarters(client, (&self.shared, &frames), (outlet, &claim), now).await?;
+            }
+            reckoning::settle(client, &claim).await?;
+            bounded(client.batch_execute("COMMIT")).await?;
+        }
+    }
+
+    /// Looks at every quota in force and tells when a line is passed.
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not answer.
+    pub async fn quotas(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let frames = Arc::clone(&self.shared.frames.borrow());
+        let plant = Arc::clone(&self.shared.plant.borrow());
+        let client = self.session.client().await?;
+        let open: HashSet<Key> = open_of_kind(client, AlertKind::Quota).await?.into_iter().collect();
+        let mut seen = Vec::new();
+        for quota in frames.quotas.iter().filter(|quota| quota.times.holds(now)) {
+            let outlets: Vec<&Outlet> =
+                plant.outlets.iter().map(AsRef::as_ref).filter(|outlet| concerns(quota, outlet)).collect();
+            let emitted = ledger::emitted(client, quota, &outlets, (now, &self.shared.zone)).await?;
+            let used = used(quota, &emitted, now, &self.shared.zone);
+            for line in &quota.alerts {
+                let mut alert = Alert::new(AlertKind::Quota, quota.times.from, now);
+                alert.outlet = outlets.first().filter(|_| outlets.len() == 1).map(|outlet| place(outlet));
+                alert.rule = Some(quota.code.clone());
+                alert.pollutant = Some(quota.pollutant.clone());
+                (alert.corrected, alert.limit) = (used.verdict().corrected, Some(used.verdict().limit));
+                (alert.unit, alert.ratio_over) = (Some("t"), used.verdict().ratio_over);
+                alert.summary = format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
+                let key = Key {
+                    outlet_id: outlets.first().filter(|_| outlets.len() == 1).map_or(0, |outlet| outlet.id),
+                    position: -1,
+                    rule_id: frames.entry("quota", &quota.code).unwrap_or(0),
+                    kind: AlertKind::Quota,
+                    subject: line.to_string(),
+                };
+                let above = used.share.reaches(*line) == Some(true);
+                let value = used.verdict().corrected.unwrap_or(f64::NAN);
+                if above || open.contains(&key) {
+                    let observation = Observation { at: now, value, above };
+                    seen.push(Sighting { key, observation, limit: Some(used.verdict().limit), alert });
+                }
+            }
+        }
+        bounded(client.batch_execute("BEGIN")).await?;
+        let moved = observe(client, seen, WINDOW, now).await?;
+        bounded(client.batch_execute("COMMIT")).await?;
+        if moved.alerts > 0 {
+            self.shared.outbox.notify_waiters();
+        }
+        Ok(())
+    }
+}
+
+/// Every quarter of an outlet from a claim's time on.
+async fn quarters(
+    client: &Client,
+    (shared, frames): (&Shared, &Frames),
+    (outlet, claim): (&Outlet, &Claim),
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let zone = &shared.zone;
+    let mut quarter = Window::containing(AveragingPeriod::Quarter, claim.since, zone);
+    for _quarter in 0..QUARTERS {
+        if quarter.start >= now {
+            break;
+        }
+        let law = laws(client, frames, [&*outlet.code], (quarter.start, quarter.end)).await?;
+        let none = OutletLaw::default();
+        let law = law.get(&*outlet.code).unwrap_or(&none);
+        let ground = Ground { outlet, law, regime: shared.regime, zone };
+        let locks = lock::of_outlets(client, &[outlet.id], (quarter.start, quarter.end)).await?;
+        let locks = locks.get(&outlet.id).map_or(&[][..], Vec::as_slice);
+        let span = Span::of(quarter, &ground, now);
+        substitutes(client, &ground, &span, (locks, now)).await?;
+        efficiencies(client, (&ground, frames), &span, now).await?;
+        quarter = Window::containing(AveragingPeriod::Quarter, quarter.end, zone);
+    }
+    Ok(())
+}
+
+fn concerns(quota: &Quota, outlet: &Outlet) -> bool {
+    match &quota.account {
+        Account::Outlet(code) => **code == *outlet.code,
+        Account::Enterprise(code) => *code == outlet.enterprise.code,
+        Account::Division(prefix) => outlet.enterprise.division.starts_with(prefix.as_str()),
+    }
+}
+
+/// The hours of a quarter that are reckoned: up to the end of yesterday while it goes on.
+struct Span {
+    quarter: Window,
+    end: Timestamp,
+    finality: Finality,
+}
+
+impl Span {
+    fn of(quarter: Window, ground: &Ground<'_>, now: Timestamp) -> Span {
+        let today = Window::containing(AveragingPeriod::Day, now, ground.zone).start;
+        let is_over = quarter.end <= now;
+        let finality = if is_over { Finality::Final } else { Finality::Provisional };
+        Span { quarter, end: if is_over { quarter.end } else { today }, finality }
+    }
+
+    /// Its hours from `first` on.
+    fn hours(&self, first: Timestamp, ground: &Ground<'_>) -> Vec<Window> {
+        let mut hours = Vec::new();
+        let mut hour = Window::containing(AveragingPeriod::Hour, self.quarter.start.max(first), ground.zone);
+        while hour.start < self.end {
+            hours.push(hour);
+            hour = Window::containing(AveragingPeriod::Hour, hour.end, ground.zone);
+        }
+        hours
+    }
+}
+
+type Hours = BTreeMap<(Position, Timestamp), ChannelAverage>;
+
+async fn substitutes(
+    client: &Client,
+    ground: &Ground<'_>,
+    span: &Span,
+    (locks, now): (&[Times], Timestamp),
+) -> Result<(), Failure> {
+    let positions = HJ75_2017.positions(ground.outlet);
+    let Some(first) = ledger::first_hour(client, ground.outlet.id, &positions).await? else { return Ok(()) };
+    let start = span.quarter.start;
+    let load = |from: Timestamp, until: Timestamp| {
+        reckoning::hours(client, ground.outlet.id, &positions, (from, until))
+    };
+    let of_quarter = load(start, span.end).await?;
+    let windows = span.hours(first, ground);
+    let mut earlier = load(start - USUALLY, start).await?;
+    let is_valid = |hour: &&HourMass| hour.class == HourClass::Valid && hour.mass_mg.is_some();
+    let is_short = |position: &Position| masses(ground, *position, &earlier).iter().filter(is_valid).count() < VALID;
+    if positions.iter().any(is_short) && first < start - USUALLY {
+        earlier = load(start - AT_MOST, start).await?;
+    }
+    for position in positions.iter().copied() {
+        let before = masses(ground, position, &earlier);
+        let hours: Vec<HourMass> =
+            windows.iter().map(|hour| mass(ground, position, *hour, &of_quarter)).collect();
+        if hours.is_empty() {
+            continue;
+        }
+        let quarter = substitute(&HJ75_2017, &hours, &before, span.finality);
+        let of = (ground.outlet.id, position);
+        let may_change = |at: Timestamp| !locks.iter().any(|times| times.holds(at));
+        let within = (start, span.quarter.end);
+        reckoning::store(client, of, within, (&HJ75_2017, &quarter), may_change, now).await?;
+    }
+    Ok(())
+}
+
+fn mass(ground: &Ground<'_>, position: Position, hour: Window, hours: &Hours) -> HourMass {
+    match hours.get(&(position, hour.start)) {
+        Some(average) => {
+            let nothing = crate::domain::validity::Overlay::default();
+            HourMass::of(ground, position, (hour, Some(average)), &nothing)
+        }
+        // Of an hour without any reading only marks may tell something.
+        None => HourMass::of(ground, position, (hour, None), &ground.overlay(hour, &Parts::new())),
+    }
+}
+
+fn masses(ground: &Ground<'_>, position: Position, hours: &Hours) -> Vec<HourMass> {
+    let of_channel = hours.range((position, Timestamp::MIN)..=(position, Timestamp::MAX));
+    of_channel
+        .map(|((_, start), _)| {
+            let hour = Window::containing(AveragingPeriod::Hour, *start, ground.zone);
+            mass(ground, position, hour, hours)
+        })
+        .collect()
+}
+
+async fn efficiencies(
+    client: &Client,
+    (ground, frames): (&Ground<'_>, &Frames),
+    span: &Span,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    if ground.law.efficiencies.is_empty() {
+        return Ok(());
+    }
+    let channels = ground.outlet.channels.iter().enumerate();
+    let positions: Vec<Position> = channels
+        .filter(|(_, channel)| channel.factor.role == Role::Pollutant)
+        .map(|(position, _)| position)
+        .collect();
+    let Some(first) = ledger::first_hour(client, ground.outlet.id, &positions).await? else { return Ok(()) };
+    let within = (span.quarter.start, span.end);
+    let hours = reckoning::hours(client, ground.outlet.id, &positions, within).await?;
+    let arrivals = reckoning::arrivals(client, ground.outlet.id, &positions, within).await?;
+    let delivered: Vec<(Timestamp, Delivered)> = span
+        .hours(first, ground)
+        .into_iter()
+        .flat_map(|hour| positions.iter().map(move |position| (hour, *position)))
+        .map(|(hour, position)| {
+            let arrived = arrivals.get(&(position, hour.start)).copied();
+            (hour.start, deliver(ground, (hour, hours.get(&(position, hour.start))), arrived))
+        })
+        .collect();
+    let mut windows = span.quarter.parts(ground.zone);
+    windows.push(span.quarter);
+    for window in windows.into_iter().filter(|window| window.start < span.end) {
+        for rule in ground.law.efficiencies.iter().filter(|rule| rule.times.holds(window.start)) {
+            let Some(rule_id) = frames.entry("efficiency", &rule.code) else { continue };
+            let of_window = delivered.iter().filter(|(start, _)| window.contains(*start));
+            let found = efficiency(rule, of_window.map(|(_, delivered)| *delivered));
+            let row = EfficiencyRow {
+                outlet_id: ground.outlet.id,
+                rule_id,
+                period: window.period,
+                start: window.start,
+                expected: found.transmission.whole,
+                transmitted: found.transmission.part,
+                valid: found.validity.part,
+                passes: found.passes,
+                provisional: window.end > now,
+            };
+            reckoning::store_efficiency(client, &row, now).await?;
+        }
+    }
+    Ok(())
+}
+
+fn deliver(
+    ground: &Ground<'_>,
+    (hour, average): (Window, Option<&ChannelAverage>),
+    arrived: Option<Timestamp>,
+) -> Delivered {
+    let Some(average) = average else {
+        let overlay = ground.overlay(hour, &Parts::new());
+        let stopped = overlay.occupied(ground.regime.counts.hour).state == SourceState::Stopped;
+        let status = if stopped { Status::SourceStopped } else { Status::NoData };
+        return Delivered { status, valid: false, late_hours: None };
+    };
+    let late_hours = arrived.map(|arrived| {
+        let late = arrived.duration_since(hour.end).as_secs().max(0);
+        u32::try_from(late / 3600 + i64::from(late % 3600 > 0)).unwrap_or(u32::MAX)
+    });
+    Delivered { status: average.status, valid: average.valid, late_hours }
+}

@@ -1,0 +1,130 @@
+//! Hourly masses on their way to substitutes: one quarter at a time, with as much of the time before it as tables look back on.
+
+use std::collections::VecDeque;
+
+use jiff::SignedDuration;
+
+use crate::domain::average::ChannelAverage;
+use crate::domain::capture::HourClass;
+use crate::domain::judgement::{Ground, Parts};
+use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::{Outlet, Position};
+use crate::domain::replay::ClosedQuarter;
+use crate::domain::substitution::{Finality, HJ75_2017, HourMass, substitute};
+use crate::domain::validity::Overlay;
+use crate::domain::window::Window;
+
+/// So many valid hours are looked back on at most.
+const LOOK_BACK: usize = 2160;
+
+#[derive(Debug)]
+struct OfChannel {
+    position: Position,
+    before: VecDeque<HourMass>,
+    /// Valid hours in `before`.
+    valid_before: usize,
+    quarter: Vec<HourMass>,
+}
+
+/// The masses of one outlet.
+#[derive(Debug)]
+pub(super) struct Masses {
+    channels: Vec<OfChannel>,
+    quarter: Option<Window>,
+    /// The newest hour.
+    last: Option<Window>,
+}
+
+impl Masses {
+    pub(super) fn new(outlet: &Outlet) -> Masses {
+        let channel = |position| OfChannel {
+            position,
+            before: VecDeque::new(),
+            valid_before: 0,
+            quarter: Vec::new(),
+        };
+        let channels = HJ75_2017.positions(outlet).into_iter().map(channel).collect();
+        Masses { channels, quarter: None, last: None }
+    }
+
+    /// Nothing of the outlet is ever substituted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    /// The next hour; hours between the one before and this one are missing. Gives the quarters that are over by it.
+    pub(super) fn hour(
+        &mut self,
+        ground: &Ground<'_>,
+        (hour, averages): (Window, &[ChannelAverage]),
+        overlay: &Overlay,
+    ) -> Vec<ClosedQuarter> {
+        let mut over = Vec::new();
+        if self.is_empty() {
+            return over;
+        }
+        while let Some(missing) = self.last.map(|last| Window::containing(last.period, last.end, ground.zone)) {
+            if missing.start >= hour.start {
+                break;
+            }
+            // Of an hour without any reading only marks may tell something.
+            let marked = ground.overlay(missing, &Parts::new());
+            over.extend(self.add(ground, (missing, None), &marked));
+        }
+        over.extend(self.add(ground, (hour, Some(averages)), overlay));
+        over
+    }
+
+    fn add(
+        &mut self,
+        ground: &Ground<'_>,
+        (hour, averages): (Window, Option<&[ChannelAverage]>),
+        overlay: &Overlay,
+    ) -> Option<ClosedQuarter> {
+        let over = self.quarter.filter(|quarter| !quarter.contains(hour.start));
+        let closed = over.map(|quarter| self.close(quarter, Finality::Final));
+        self.quarter = Some(Window::containing(AveragingPeriod::Quarter, hour.start, ground.zone));
+        for channel in &mut self.channels {
+            let average = averages.and_then(|averages| averages.get(channel.position));
+            channel.quarter.push(HourMass::of(ground, channel.position, (hour, average), overlay));
+        }
+        self.last = Some(hour);
+        closed
+    }
+
+    /// No more hours: the quarter that is open is final when its last hour is there.
+    pub(super) fn finish(&mut self, ground: &Ground<'_>) -> Option<ClosedQuarter> {
+        let quarter = self.quarter.take()?;
+        let minute = SignedDuration::from_mins(1);
+        let is_whole = self.last.is_some_and(|last| last.end + minute > quarter.end);
+        let _ = ground;
+        Some(self.close(quarter, if is_whole { Finality::Final } else { Finality::Provisional }))
+    }
+
+    fn close(&mut self, window: Window, finality: Finality) -> ClosedQuarter {
+        let channels = self.channels.iter_mut().map(|channel| (channel.position, channel.close(finality)));
+        ClosedQuarter { window, channels: channels.collect() }
+    }
+}
+
+impl OfChannel {
+    fn close(&mut self, finality: Finality) -> crate::domain::substitution::Quarter {
+        let hours = std::mem::take(&mut self.quarter);
+        let quarter = substitute(&HJ75_2017, &hours, self.before.make_contiguous(), finality);
+        self.valid_before += hours.iter().filter(|hour| counts(hour)).count();
+        self.before.extend(hours);
+        // As few as hold all the valid ones that may be looked back on.
+        while let Some(oldest) = self.before.front() {
+            if self.valid_before - usize::from(counts(oldest)) < LOOK_BACK {
+                break;
+            }
+            self.valid_before -= usize::from(counts(oldest));
+            self.before.pop_front();
+        }
+        quarter
+    }
+}
+
+fn counts(hour: &HourMass) -> bool {
+    hour.class == HourClass::Valid && hour.mass_mg.is_some()
+}
