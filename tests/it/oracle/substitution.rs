@@ -110,11 +110,11 @@ fn agree(place: &str, case: &Case, answer: &Value, met: &mut Met) -> u64 {
     let sums = json!([found.measured_mg.to_string(), found.substituted_mg.to_string()]);
     assert_eq!(sums, json!([answer["measured"], answer["substituted"]]), "{place}: sums");
 
-    let mut meet = |what: String| *met.entry(what).or_default() += 1;
-    meet(format!("zone {}", case.zone));
-    told_by_spans(&spans, &mut meet);
-    told_by_hours(case, (&within, &before), &spans, &mut meet);
-    told_by_quarter(&found, (&within, &before), &mut meet);
+    let mut tell = |what: String| *met.entry(what).or_default() += 1;
+    tell(format!("zone {}", case.zone));
+    told_by_spans(&spans, &mut tell);
+    told_by_hours(case, (&within, &before), &spans, &mut tell);
+    told_by_quarter(&found, (&within, &before), &mut tell);
     capture.hours
 }
 
@@ -173,9 +173,9 @@ fn substitute_in_words(one: &Substitute) -> Value {
     ])
 }
 
-fn told_by_spans(spans: &[OutOfControl], meet: &mut impl FnMut(String)) {
+fn told_by_spans(spans: &[OutOfControl], tell: &mut impl FnMut(String)) {
     for span in spans {
-        meet(format!("span {}", cause(span.cause)));
+        tell(format!("span {}", cause(span.cause)));
     }
 }
 
@@ -183,24 +183,24 @@ fn told_by_hours(
     case: &Case,
     (within, before): (&[HourMass], &[HourMass]),
     spans: &[OutOfControl],
-    meet: &mut impl FnMut(String),
+    tell: &mut impl FnMut(String),
 ) {
     let first = case.hours.iter().map(|hour| hour.start).min();
     let last = case.hours.iter().map(|hour| hour.start).max();
     let reach = first.zip(last).map_or(0, |(first, last)| (last.as_second() - first.as_second()) / 3600 + 1);
     if usize::try_from(reach).unwrap() > within.len() + before.len() {
-        meet("hours not handed in".to_owned());
+        tell("hours not handed in".to_owned());
     }
     for hour in within {
         match hour.class {
-            HourClass::Valid if hour.mass_mg.is_none() => meet("valid without mass".to_owned()),
+            HourClass::Valid if hour.mass_mg.is_none() => tell("valid without mass".to_owned()),
             HourClass::Stopped if out_at(spans, ANALYSER, hour.start).is_some() => {
-                meet("stopped while out of control".to_owned());
+                tell("stopped while out of control".to_owned());
             }
             HourClass::OutOfControl if hour.last_good.is_some() => {
-                meet("out of control, last good check".to_owned());
+                tell("out of control, last good check".to_owned());
             }
-            HourClass::OutOfControl => meet("out of control, never checked".to_owned()),
+            HourClass::OutOfControl => tell("out of control, never checked".to_owned()),
             HourClass::Valid | HourClass::Stopped | HourClass::Invalid => {}
         }
     }
@@ -209,15 +209,15 @@ fn told_by_hours(
 fn told_by_quarter(
     found: &Quarter,
     (within, before): (&[HourMass], &[HourMass]),
-    meet: &mut impl FnMut(String),
+    tell: &mut impl FnMut(String),
 ) {
     let rate = found.rate();
     for line in [75, 90] {
         let with_one_more = Share { part: rate.part + 1, whole: rate.whole };
         if rate.part * 100 == rate.whole * u64::from(line) {
-            meet(format!("rate of {line} %"));
+            tell(format!("rate of {line} %"));
         } else if reaches(with_one_more, line) && !reaches(rate, line) {
-            meet(format!("rate just below {line} %"));
+            tell(format!("rate just below {line} %"));
         }
     }
     let row = if reaches(rate, 90) {
@@ -239,9 +239,9 @@ fn told_by_quarter(
         });
     for one in &found.substitutes {
         let length = if one.gap_hours <= 24 { "up to 24 hours" } else { "more than 24 hours" };
-        meet(format!("{}, {row} rate, {length}: {}", one.situation.name(), one.look_back));
+        tell(format!("{}, {row} rate, {length}: {}", one.situation.name(), one.look_back));
         if (24..=25).contains(&one.gap_hours) {
-            meet(format!("gap of {} hours, {row} rate", one.gap_hours));
+            tell(format!("gap of {} hours, {row} rate", one.gap_hours));
         }
         let seldom = [
             (one.looked_back < one.look_back, "less to look back on than asked for"),
@@ -250,22 +250,22 @@ fn told_by_quarter(
             (valid[&one.mass_mg] > 1, "largest mass met twice"),
         ];
         for (_, what) in seldom.iter().filter(|(is_so, _)| *is_so) {
-            meet((*what).to_owned());
+            tell((*what).to_owned());
         }
     }
     let by_table = |start: &Timestamp| within.iter().find(|hour| hour.start == *start).map(|hour| hour.class);
     for start in &found.without {
         let is_out = by_table(start) == Some(HourClass::OutOfControl);
         match (row, is_out) {
-            ("poor", true) => meet("table-5, poor rate: none".to_owned()),
-            ("poor", false) => meet("table-6, poor rate: none".to_owned()),
-            _ => meet("nothing to look back on".to_owned()),
+            ("poor", true) => tell("table-5, poor rate: none".to_owned()),
+            ("poor", false) => tell("table-6, poor rate: none".to_owned()),
+            _ => tell("nothing to look back on".to_owned()),
         }
     }
     for pair in found.substitutes.windows(2) {
         let follows = pair[1].start.as_second() - pair[0].start.as_second() == 3600;
         if follows && pair[0].situation != pair[1].situation {
-            meet("gap of both tables".to_owned());
+            tell("gap of both tables".to_owned());
         }
     }
     // The first gap of the quarter is longer than what of it lies in the quarter.
@@ -276,7 +276,7 @@ fn told_by_quarter(
             .zip(0..)
             .take_while(|(one, index)| one.start.as_second() == first.start.as_second() + 3600 * index);
         if u32::try_from(within_it.count()).unwrap() < first.gap_hours {
-            meet("gap from the quarter before".to_owned());
+            tell("gap from the quarter before".to_owned());
         }
     }
 }
