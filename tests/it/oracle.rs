@@ -1,13 +1,17 @@
 //! Random plants and readings through the domain code and through tests/oracle/oracle.py, which shares nothing with it:
-//! figures agree to 1e-9, counts, statuses, flags, masses and verdicts exactly. `CEMS_ORACLE_WINDOWS=1000000` makes it long,
-//! `CEMS_ORACLE_SEED` another run.
+//! figures agree to 1e-9, counts, statuses, flags, masses and verdicts exactly, and so do substituted masses.
+//! `CEMS_ORACLE_WINDOWS=1000000` makes it long, `CEMS_ORACLE_SEED` another run.
 
+/// Random quarters and check calendars, as the domain and as the oracle take them.
+mod quarter;
 /// Random outlets, rules and readings, as the domain and as the oracle take them.
 mod random;
+/// Capture rates, times out of control and substituted masses.
+mod substitution;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cems::domain::average::ChannelAverage;
 use cems::domain::correction::Unwatched;
@@ -25,25 +29,51 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn oracle() -> Option<Child> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/oracle.py");
-    let child = Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    match child {
-        Ok(child) => Some(child),
-        Err(error) => {
-            println!("skipped: the oracle needs python3: {error}");
-            None
+/// The oracle's process; one question a line, one answer a line.
+struct Oracle {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    /// `None` where there is no python3.
+    fn start() -> Option<Oracle> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/oracle.py");
+        let mut python = Command::new("python3");
+        // Leaves no compiled files in the repository.
+        python.args(["-B", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        match python.spawn() {
+            Ok(mut child) => {
+                let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+                Some(Oracle { child, to, from: BufReader::new(from) })
+            }
+            Err(error) => {
+                println!("skipped: the oracle needs python3: {error}");
+                None
+            }
         }
+    }
+
+    fn ask(&mut self, number: u64, question: &Value) -> Value {
+        writeln!(self.to, "{question}").unwrap();
+        self.to.flush().unwrap();
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("case {number}: {error}"))
+    }
+
+    fn finish(mut self) {
+        drop(self.to);
+        assert!(self.child.wait().unwrap().success());
     }
 }
 
 #[test]
 fn an_independent_oracle_agrees() {
-    let Some(mut child) = oracle() else { return };
+    let Some(mut oracle) = Oracle::start() else { return };
     let target = setting("CEMS_ORACLE_WINDOWS", 30_000);
     let seed = setting("CEMS_ORACLE_SEED", 20_261_121);
-    let mut to = child.stdin.take().unwrap();
-    let mut from = BufReader::new(child.stdout.take().unwrap());
     let mut windows = 0;
     let mut met: HashMap<String, u64> = HashMap::new();
     for number in 0.. {
@@ -51,16 +81,10 @@ fn an_independent_oracle_agrees() {
             break;
         }
         let case = case(seed.wrapping_add(number));
-        writeln!(to, "{}", case.for_the_oracle).unwrap();
-        to.flush().unwrap();
-        let mut line = String::new();
-        from.read_line(&mut line).unwrap();
-        let answer: Value =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("case {number}: {error}"));
+        let answer = oracle.ask(number, &case.for_the_oracle);
         windows += agree(number, &case, &answer, &mut met);
     }
-    drop(to);
-    assert!(child.wait().unwrap().success());
+    oracle.finish();
     println!("{windows} windows agree: {met:?}");
     for needed in [
         "zone UTC",

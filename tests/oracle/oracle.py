@@ -1,7 +1,8 @@
 """Works out averages, validity, status, flag, mass and verdicts once more, from the regulation's text alone, in decimal
 arithmetic. It shares no code and no data format with the program that it checks.
 
-Reads one JSON document a line from standard input, writes one a line to standard output.
+Reads one JSON document a line from standard input, writes one a line to standard output. A document of `"kind": "quarter"` is
+for substitution.py; every other one is for this file:
 
 In:  {"zone": NAME, "periods": ["minute", ...],
       "outlet": {"reference": null or text, "air": text, "cutoff": text, "policy": "not-convertible" | "no-conversion" | "cap",
@@ -18,8 +19,10 @@ Numbers are texts so that no binary floating point comes near them.
 
 import json
 import sys
-from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, getcontext
+
+import substitution
+from zones import window
 
 getcontext().prec = 40
 TWELVE = Context(prec=12, rounding=ROUND_HALF_EVEN)
@@ -34,56 +37,11 @@ OF_FLAG = {"N": "N", "M": "M", "S": "M", "C": "C", "T": "T", "D": "D", "F": "D",
 LOWER = {"5-minute": "minute", "10-minute": "minute", "30-minute": "minute", "hour": "minute", "day": "hour",
          "month": "day", "quarter": "month", "year": "quarter"}
 ORDER = ["minute", "5-minute", "10-minute", "30-minute", "hour", "day", "month", "quarter", "year"]
-SECONDS = {"minute": 60, "5-minute": 300, "10-minute": 600, "30-minute": 1800, "hour": 3600}
 
 
 def twelve(value):
     """Figures have twelve significant digits."""
     return None if value is None else TWELVE.plus(value)
-
-
-# ---- Time zones, by their own rules and not by a table of the system (2021-05 to 2030) ----
-
-def nth_sunday(year, month, nth):
-    first = date(year, month, 1)
-    return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))
-
-
-def utc(day, hour):
-    return datetime(day.year, day.month, day.day, hour, tzinfo=timezone.utc).timestamp()
-
-
-def offset(zone, second):
-    """Seconds east of UTC at a moment."""
-    if zone == "America/New_York":
-        year = datetime.fromtimestamp(second, timezone.utc).year
-        begins, ends = utc(nth_sunday(year, 3, 2), 7), utc(nth_sunday(year, 11, 1), 6)
-        return -4 * 3600 if begins <= second < ends else -5 * 3600
-    return {"UTC": 0, "Asia/Shanghai": 8 * 3600, "Pacific/Apia": 13 * 3600}[zone]
-
-
-def midnight(zone, day):
-    """The moment at which a local day begins; none of the zones changes its clock at midnight."""
-    local = utc(day, 0)
-    guess = local - offset(zone, local - offset(zone, local))
-    return int(guess)
-
-
-def window(zone, period, second):
-    """[start, end) around a moment."""
-    if period in SECONDS:
-        length, east = SECONDS[period], offset(zone, second)
-        start = (second + east) // length * length - east
-        return start, start + length
-    local = datetime.fromtimestamp(second + offset(zone, second), timezone.utc).date()
-    if period == "day":
-        return midnight(zone, local), midnight(zone, local + timedelta(days=1))
-    months = {"month": 1, "quarter": 3, "year": 12}[period]
-    first = (local.month - 1) // months * months + 1
-    last = first + months
-    start = date(local.year, first, 1)
-    end = date(local.year + (last - 1) // 12, (last - 1) % 12 + 1, 1)
-    return midnight(zone, start), midnight(zone, end)
 
 
 def expected_parts(zone, period, start, end):
@@ -397,4 +355,6 @@ def work_out(case):
 
 
 for line in sys.stdin:
-    print(json.dumps(work_out(json.loads(line))), flush=True)
+    question = json.loads(line)
+    answer = substitution.work_out(question) if question.get("kind") == "quarter" else work_out(question)
+    print(json.dumps(answer), flush=True)
