@@ -16,6 +16,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use cems::domain::average::ChannelAverage;
 use cems::domain::correction::Unwatched;
 use cems::domain::exceedance::{judge, rules_for};
+use cems::domain::judgement::Ground;
+use cems::domain::law::OutletLaw;
 use cems::domain::limit::AveragingPeriod;
 use cems::domain::regime::HJ75_2017;
 use cems::domain::replay::Replay;
@@ -118,6 +120,9 @@ fn agree(number: u64, case: &Case, answer: &Value, met: &mut HashMap<String, u64
     let mut windows = 0;
     *met.entry(format!("zone {}", case.zone)).or_default() += 1;
     let mut sink = |window: Window, averages: &[ChannelAverage]| {
+        if !case.periods.contains(&window.period) {
+            return;
+        }
         windows += 1;
         *met.entry(window.period.name().to_owned()).or_default() += 1;
         let key = format!("{} {}", window.period.name(), window.start.as_second());
@@ -129,7 +134,9 @@ fn agree(number: u64, case: &Case, answer: &Value, met: &mut HashMap<String, u64
             same_verdicts(case, (window, position), averages, (&theirs[12], &place), met);
         }
     };
-    let mut replay = Replay::new(&case.outlet, &case.periods, &zone, &HJ75_2017);
+    let law = OutletLaw::default();
+    let ground = Ground { outlet: &case.outlet, law: &law, regime: &HJ75_2017, zone: &zone };
+    let mut replay = Replay::new(ground, &case.periods);
     for scan in &case.scans {
         assert!(replay.scan(scan.clone(), &mut sink));
     }

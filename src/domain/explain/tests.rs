@@ -4,7 +4,7 @@ use std::sync::Arc;
 use jiff::ToSpan;
 
 use super::*;
-use crate::domain::average::{average_scans, average_windows};
+use crate::domain::average::{Terms, average_scans, average_windows};
 use crate::domain::evaluation::tests::{kiln, readings};
 use crate::domain::history::Dated;
 use crate::domain::limit::{Comparison as Compared, Kind, Reference, Rule};
