@@ -60,11 +60,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 async fn explained(arguments: &Arguments) -> Result<Explanation, Failure> {
     let zone = arguments.database.zone()?;
     let client = arguments.database.connect("cems explain").await?;
-    let plant = store::plant::load(&client).await.map_err(|error| Failure::work(&error))?;
+    let (plant, frames) = store::frame::load(&client).await.map_err(|error| Failure::work(&error))?;
     let outlet = plant.outlet(&arguments.outlet).ok_or_else(|| unknown_outlet(&plant, &arguments.outlet))?;
     let positions = positions(outlet, arguments.channel.as_deref())?;
     let now = clock::now();
-    let evidence = evidence(&client, outlet, (arguments.at, now), &zone).await;
+    let evidence = evidence(&client, (outlet, &frames), (arguments.at, now), &zone).await;
     let mut evidence = evidence.map_err(|error| Failure::work(&error))?;
     if let Some(scan) = &mut evidence.scan {
         scan.provenance.hash_agrees = rebuilt(outlet, scan).map(|hash| hash == scan.provenance.hash);

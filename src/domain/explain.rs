@@ -1,10 +1,14 @@
 //! How a number came about: every step from the recorded reading to the verdict, worked out again from the stored scans by
 //! the same functions that made the stored figures, and compared with them. Nothing here is stored.
 
-/// Windows and verdicts.
+/// Windows.
 mod account;
+/// What the source was doing; substitutes.
+mod source;
 /// For people at a terminal.
 mod text;
+/// What is said of the hour.
+mod verdicts;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +20,8 @@ use crate::domain::average::{ChannelAverage, StoredScan};
 use crate::domain::correction::{Conditions, Step, Witness};
 use crate::domain::evaluation::{ChannelValue, Evaluated, evaluate};
 use crate::domain::flag::Flag;
+use crate::domain::judgement::Ground;
+use crate::domain::law::OutletLaw;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Channel, ChannelSettings, Outlet, Position};
 use crate::domain::pollutant::Role;
@@ -23,7 +29,11 @@ use crate::domain::regime::Regime;
 use crate::domain::scan::Reading;
 use crate::domain::window::Window;
 
-pub use account::{VerdictAccount, WindowAccount};
+use source::substitute_account;
+
+pub use account::WindowAccount;
+pub use source::{MarkAccount, SourceAccount, SubstituteAccount};
+pub use verdicts::VerdictAccount;
 
 /// What is stored about one moment of one outlet.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,11 +45,17 @@ pub struct Evidence {
     pub scan: Option<RecordedScan>,
     /// All scans of the hour.
     pub scans: Vec<StoredScan>,
-    /// Latest revisions of the hour's minutes, by start.
+    /// Latest revisions of the hour's minutes, and of those before it that states look back on; by start.
     pub minutes: BTreeMap<Timestamp, StoredWindow>,
     pub hour: Option<StoredWindow>,
-    /// Of that revision of the hour.
+    /// The latest ones on the hour.
     pub verdicts: Vec<StoredVerdict>,
+    /// What of the law is about the outlet then.
+    pub law: OutletLaw,
+    /// Of the hour.
+    pub substitutes: Vec<StoredSubstitute>,
+    /// The submitted period that the hour belongs to.
+    pub submitted: Option<Submitted>,
 }
 
 /// A stored scan with where it comes from.
@@ -79,13 +95,40 @@ pub struct StoredWindow {
 /// A stored verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredVerdict {
-    pub position: Position,
-    pub rule_id: i32,
+    /// `None`: of the outlet as a whole.
+    pub position: Option<Position>,
     pub rule: String,
     pub outcome: String,
     pub corrected: Option<f64>,
     pub limit: f64,
     pub ratio_over: Option<f64>,
+    pub remark: Option<String>,
+}
+
+/// A stored substitute of the hour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSubstitute {
+    pub position: Position,
+    pub mass_mg: i64,
+    pub table: String,
+    pub situation: String,
+    pub from_hour: Timestamp,
+    pub look_back: u32,
+    pub looked_back: u32,
+    pub gap_hours: u32,
+    pub provisional: bool,
+    /// What the hour that it is from has now.
+    pub from_mass_mg: Option<i64>,
+}
+
+/// A submitted period: nothing in it changes until it is reopened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Submitted {
+    pub at: Timestamp,
+    pub by: String,
+    pub reason: String,
+    /// The hour would be another one now; the view `locked_difference` shows how.
+    pub differs: bool,
 }
 
 /// Everything about one moment.
@@ -100,6 +143,9 @@ pub struct Explanation {
     pub scan: Option<ScanAccount>,
     /// What is missing, in words.
     pub notes: Vec<String>,
+    /// What the source was doing in the hour, by signals and by marks.
+    pub source: SourceAccount,
+    pub submitted: Option<Submitted>,
     pub channels: Vec<ChannelAccount>,
     /// So many stored figures were compared with recomputed ones.
     pub compared: usize,
@@ -138,8 +184,10 @@ pub struct ChannelAccount {
     pub reading: Option<ReadingAccount>,
     pub minute: WindowAccount,
     pub hour: WindowAccount,
-    /// On the hour.
+    /// On the hour: rules, orders.
     pub verdicts: Vec<VerdictAccount>,
+    /// Of the hour's mass, where it is missing.
+    pub substitute: Option<SubstituteAccount>,
 }
 
 /// One reading.
@@ -243,8 +291,10 @@ pub fn explain(
         notes.push(format!("the outlet was not registered at {asked}: nothing can be converted or judged"));
     }
     let hour = Window::containing(AveragingPeriod::Hour, asked, zone);
-    let mut windows = account::Windows::recompute(outlet, evidence, hour, (regime, zone));
+    let ground = Ground { outlet, law: &evidence.law, regime, zone };
+    let mut windows = account::Windows::recompute(&ground, evidence, hour);
     notes.append(&mut windows.notes);
+    let judged = windows.judged(&ground);
     let mut channels = Vec::with_capacity(positions.len());
     for (position, channel) in outlet.channels.iter().enumerate().filter(|one| positions.contains(&one.0)) {
         let at = evidence.scan.as_ref().map_or(asked, |scan| scan.at);
@@ -263,9 +313,11 @@ pub fn explain(
             reading,
             minute: windows.minute_account(position, evidence),
             hour: windows.hour_account(position, evidence),
-            verdicts: windows.verdicts(outlet, position, evidence, &mut comparison),
+            verdicts: judged.accounts(position, evidence, &mut comparison),
+            substitute: substitute_account(position, evidence, &mut comparison),
         });
     }
+    judged.compare(evidence, &mut comparison);
     Explanation {
         outlet: outlet.code.to_string(),
         outlet_name: outlet.name.clone(),
@@ -275,6 +327,8 @@ pub fn explain(
         method: regime.name,
         scan: evaluated.map(|(scan, evaluated)| scan_account(outlet, scan, asked, &evaluated.conditions)),
         notes,
+        source: windows.source(&ground),
+        submitted: evidence.submitted.clone(),
         channels,
         compared: comparison.compared,
         differences: comparison.differences,

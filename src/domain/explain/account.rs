@@ -1,20 +1,22 @@
-//! The minute and the hour of a moment, recomputed from scans, and the verdicts on the hour.
+//! The minute and the hour of a moment, recomputed from scans.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::source::SourceAccount;
+use super::verdicts::JudgedHour;
 use super::{ByChannel, Comparison, Evidence, StoredWindow};
 use crate::domain::average::{
     ChannelAverage, StoredScan, Terms, average_scans_watched, average_windows_watched, kilograms,
 };
 use crate::domain::correction::{Step, Unwatched};
-use crate::domain::exceedance::{judge, rules_for};
-use crate::domain::limit::{AveragingPeriod, Reference, Rule};
-use crate::domain::plant::{Channel, Outlet, Position};
+use crate::domain::judgement::{Ground, Parts};
+use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::{Channel, Position};
 use crate::domain::regime::Regime;
+use crate::domain::validity::Overlay;
 use crate::domain::window::Window;
 
 /// One channel in one window, recomputed.
@@ -51,34 +53,13 @@ pub struct Figures {
     pub mass_kg: Option<f64>,
 }
 
-/// What one rule says of the hour.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VerdictAccount {
-    pub rule: String,
-    pub name: String,
-    pub kind: &'static str,
-    pub document: String,
-    /// How sure the source is.
-    pub mark: String,
-    pub reference_oxygen: Option<f64>,
-    pub excess_air: Option<f64>,
-    pub comparison: &'static str,
-    /// mg/m3
-    pub limit: f64,
-    pub steps: Vec<Step>,
-    /// mg/m3 at the rule's own reference.
-    pub corrected: Option<f64>,
-    pub verdict: &'static str,
-    pub ratio_over: Option<f64>,
-    /// Whether a verdict of this rule is stored.
-    pub stored: bool,
-}
-
 /// The recomputed windows of all channels.
 pub(super) struct Windows {
     minute: (Window, Option<Vec<ChannelAverage>>, ByChannel),
     hour: (Window, Vec<ChannelAverage>, ByChannel),
-    minutes: BTreeMap<Timestamp, Vec<ChannelAverage>>,
+    /// Those of the hour, and before it those that states look back on.
+    minutes: Parts,
+    overlay: Overlay,
     /// Minutes that were worked out from scans, not taken as stored.
     from_scans: Vec<Timestamp>,
     regime: Regime,
@@ -87,18 +68,20 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) fn recompute(
-        outlet: &Outlet,
+        ground: &Ground<'_>,
         evidence: &Evidence,
         hour: Window,
-        (regime, zone): (&Regime, &TimeZone),
     ) -> Windows {
+        let Ground { outlet, regime, zone, .. } = *ground;
         let wanted = Window::containing(AveragingPeriod::Minute, evidence.asked, zone);
         let mut scans: BTreeMap<Timestamp, Vec<StoredScan>> = BTreeMap::new();
         for scan in evidence.scans.iter().filter(|scan| hour.contains(scan.at)) {
             let start = Window::containing(AveragingPeriod::Minute, scan.at, zone).start;
             scans.entry(start).or_default().push(scan.clone());
         }
-        let mut minutes = BTreeMap::new();
+        let earlier = evidence.minutes.range(..hour.start);
+        let mut minutes: Parts =
+            earlier.map(|(start, stored)| (*start, stored.channels.clone())).collect();
         let mut watched = ByChannel::default();
         let parts = hour.parts(zone);
         for part in &parts {
@@ -114,14 +97,17 @@ impl Windows {
             };
             minutes.insert(part.start, average);
         }
-        let expected = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let n_expected = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let mut of_hour = ByChannel::default();
-        let averages = average_windows_watched(hour, outlet, &minutes, Terms::plain(regime, expected), &mut of_hour);
+        let overlay = ground.overlay(hour, &minutes);
+        let terms = Terms { regime, n_expected, overlay: &overlay };
+        let averages = average_windows_watched(hour, outlet, &minutes, terms, &mut of_hour);
         Windows {
             minute: (wanted, minutes.get(&wanted.start).cloned(), watched),
             notes: notes(evidence, (wanted, hour), &minutes, &scans),
             hour: (hour, averages, of_hour),
             minutes,
+            overlay,
             from_scans: scans.into_keys().collect(),
             regime: regime.clone(),
         }
@@ -159,53 +145,20 @@ impl Windows {
 
     pub(super) fn hour_account(&mut self, position: Position, evidence: &Evidence) -> WindowAccount {
         let (window, averages, watched) = &mut self.hour;
-        let average = averages.get(position).filter(|_| !self.minutes.is_empty());
+        let is_known = self.minutes.range(window.start..window.end).next().is_some();
+        let average = averages.get(position).filter(|_| is_known);
         let steps = watched.take(position);
         account(*window, average, steps, (evidence.hour.as_ref(), evidence.now, &self.regime))
     }
 
-    /// The verdict of each rule on the hour.
-    pub(super) fn verdicts(
-        &self,
-        outlet: &Outlet,
-        position: Position,
-        evidence: &Evidence,
-        comparison: &mut Comparison,
-    ) -> Vec<VerdictAccount> {
-        let (hour, averages, _) = &self.hour;
-        if self.minutes.is_empty() {
-            return Vec::new();
-        }
-        let settled = evidence.hour.is_some() && evidence.now >= hour.end;
-        let mut accounts = Vec::new();
-        let mut stored: Vec<_> =
-            evidence.verdicts.iter().filter(|verdict| verdict.position == position).collect();
-        for rule in rules_for(outlet, position, *hour) {
-            let mut steps: Vec<Step> = Vec::new();
-            let verdict = judge(rule, outlet, (*hour, position), averages, &mut steps);
-            let found = stored.iter().position(|stored| stored.rule_id == rule.id);
-            let found = found.map(|index| stored.swap_remove(index));
-            let of = format!("hour {} rule {}", hour.start, rule.code);
-            if let Some(found) = found.filter(|_| settled) {
-                comparison.compare(&of, "verdict", &found.outcome, verdict.outcome.name());
-                comparison.numbers(&of, "limit", Some(found.limit), Some(verdict.limit));
-                comparison.numbers(&of, "corrected", found.corrected, verdict.corrected);
-                comparison.numbers(&of, "ratio_over", found.ratio_over, verdict.ratio_over);
-            } else if settled {
-                comparison.compare(&of, "verdict", "none", verdict.outcome.name());
-            }
-            accounts.push(verdict_account(rule, steps, &verdict, found.is_some()));
-        }
-        // A verdict of a rule that, as the plant stands now, was not in force.
-        for left in stored.iter().filter(|_| settled) {
-            comparison.compare(
-                &format!("hour {} rule {}", hour.start, left.rule),
-                "verdict",
-                &left.outcome,
-                "none",
-            );
-        }
-        accounts
+    /// All that is said of the hour.
+    pub(super) fn judged<'g>(&self, ground: &Ground<'g>) -> JudgedHour<'g> {
+        JudgedHour::of(ground, self.hour.0, &self.hour.1, (&self.minutes, &self.overlay))
+    }
+
+    /// What the source was doing in the hour.
+    pub(super) fn source(&self, ground: &Ground<'_>) -> SourceAccount {
+        SourceAccount::of(ground, self.hour.0, &self.overlay)
     }
 }
 
@@ -221,9 +174,11 @@ fn notes(
             notes.push(note);
         }
     };
-    let taken = minutes.keys().filter(|start| !scans.contains_key(*start)).count();
+    let of_hour = minutes.range(hour.start..hour.end);
+    let taken = of_hour.filter(|(start, _)| !scans.contains_key(*start)).count();
     say(!minutes.contains_key(&minute.start), format!("no scan in the minute from {}", minute.start));
-    say(minutes.is_empty(), format!("no scan in the hour from {}", hour.start));
+    let is_empty = minutes.range(hour.start..hour.end).next().is_none();
+    say(is_empty, format!("no scan in the hour from {}", hour.start));
     say(
         taken > 0,
         format!(
@@ -235,7 +190,7 @@ fn notes(
         format!("hour not closed yet: it ends at {}; its figures and verdicts are those so far", hour.end),
     );
     say(
-        evidence.now >= hour.end && evidence.hour.is_none() && !minutes.is_empty(),
+        evidence.now >= hour.end && evidence.hour.is_none() && !is_empty,
         "no average of the hour is stored; it is recomputed here (is the centre running?)".to_owned(),
     );
     notes
@@ -292,33 +247,4 @@ fn compare(of: &str, stored: &ChannelAverage, recomputed: &ChannelAverage, compa
     comparison.numbers(of, "max", stored.max, recomputed.max);
     let mass = |average: &ChannelAverage| average.mass_mg.map(kilograms);
     comparison.numbers(of, "mass_kg", mass(stored), mass(recomputed));
-}
-
-fn verdict_account(
-    rule: &Rule,
-    steps: Vec<Step>,
-    verdict: &crate::domain::exceedance::Verdict,
-    stored: bool,
-) -> VerdictAccount {
-    let (reference_oxygen, excess_air) = match rule.reference {
-        Reference::None => (None, None),
-        Reference::OxygenPercent(percent) => (Some(percent), None),
-        Reference::ExcessAir(alpha) => (None, Some(alpha)),
-    };
-    VerdictAccount {
-        rule: rule.code.clone(),
-        name: rule.name.clone(),
-        kind: rule.kind.name(),
-        document: rule.document.clone(),
-        mark: rule.mark.clone(),
-        reference_oxygen,
-        excess_air,
-        comparison: rule.comparison.name(),
-        limit: rule.limit.value,
-        steps,
-        corrected: verdict.corrected,
-        verdict: verdict.outcome.name(),
-        ratio_over: verdict.ratio_over,
-        stored,
-    }
 }

@@ -49,13 +49,13 @@ fn hour(now: &str) -> (Outlet, Evidence) {
     let of_hour = average_windows(window, &outlet, &averages, Terms::plain(&HJ75_2017, 60));
     let stored = |channels| StoredWindow { revision: 1, channels };
     let verdict = StoredVerdict {
-        position: 0,
-        rule_id: 7,
+        position: Some(0),
         rule: "ultra-low".to_owned(),
         outcome: "exceeded".to_owned(),
         corrected: Some(88.0),
         limit: 35.0,
         ratio_over: Some(1.514_285_714_29),
+        remark: None,
     };
     let provenance = Provenance {
         gateway: "gw".to_owned(),
@@ -85,6 +85,9 @@ fn hour(now: &str) -> (Outlet, Evidence) {
         minutes: averages.into_iter().map(|(start, channels)| (start, stored(channels))).collect(),
         hour: Some(stored(of_hour)),
         verdicts: vec![verdict],
+        law: OutletLaw::default(),
+        substitutes: Vec::new(),
+        submitted: None,
     };
     (outlet, evidence)
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{ChannelAccount, Explanation, ReadingAccount, ScanAccount, VerdictAccount, WindowAccount};
+use super::{
+    ChannelAccount, Explanation, ReadingAccount, ScanAccount, SourceAccount, SubstituteAccount, VerdictAccount,
+    WindowAccount,
+};
 use crate::domain::correction::{Input, Step};
 
 const COLUMNS: usize = 110;
@@ -18,9 +21,15 @@ impl fmt::Display for Explanation {
         for note in &self.notes {
             row(f, "note", note)?;
         }
+        if let Some(submitted) = &self.submitted {
+            let differs = if submitted.differs { "; it would be another one now" } else { "" };
+            let text = format!("at {} by {}: {}{differs}", submitted.at, submitted.by, submitted.reason);
+            row(f, "submitted", &text)?;
+        }
         if let Some(scan) = &self.scan {
             write_scan(f, scan)?;
         }
+        write_source(f, &self.source)?;
         self.channels.iter().try_for_each(|channel| write_channel(f, channel))
     }
 }
@@ -66,6 +75,38 @@ fn write_scan(f: &mut fmt::Formatter<'_>, scan: &ScanAccount) -> fmt::Result {
     Ok(())
 }
 
+fn write_source(f: &mut fmt::Formatter<'_>, source: &SourceAccount) -> fmt::Result {
+    if source.is_plain() {
+        return Ok(());
+    }
+    writeln!(f, "\nSOURCE in the hour: {}", source.state)?;
+    row(f, "told apart by", source.rule.as_deref().unwrap_or("no rule: running"))?;
+    for (state, minutes) in &source.minutes {
+        row(f, state, &format!("{minutes} minutes"))?;
+    }
+    for mark in &source.marks {
+        let until = mark.until.map_or("further notice".to_owned(), |until| until.to_string());
+        let channel = mark.channel.as_ref().map_or(String::new(), |channel| format!(" of {channel}"));
+        row(f, &format!("mark {}", mark.mark), &format!("{}{channel}, {} to {until}", mark.claim, mark.from))?;
+        row(f, "", &format!("by {} at {}: {}", mark.author, mark.made_at, mark.reason))?;
+        row(f, "", &format!("{}{}", mark.stage, mark.review.as_ref().map_or(String::new(), |review| format!("; {review}"))))?;
+        if let Some(contested) = &mark.contested {
+            row(f, "", &format!("CONTESTED: {contested}"))?;
+        }
+    }
+    source.out_of_control.iter().try_for_each(|text| row(f, "out of control", text))
+}
+
+fn write_substitute(f: &mut fmt::Formatter<'_>, substitute: &SubstituteAccount) -> fmt::Result {
+    let finality = if substitute.provisional { "provisional" } else { "final" };
+    writeln!(f, " SUBSTITUTED MASS {} kg, {} {} ({finality})", substitute.mass_kg, substitute.table, substitute.situation)?;
+    let text = format!(
+        "the largest of {} valid hours looked back on (of {}), that of {}; the gap has {} hours",
+        substitute.looked_back, substitute.look_back, substitute.from_hour, substitute.gap_hours
+    );
+    row(f, "from", &text)
+}
+
 fn write_channel(f: &mut fmt::Formatter<'_>, channel: &ChannelAccount) -> fmt::Result {
     let unit = channel.unit.unwrap_or("not in use");
     let analyser = channel.analyser.as_deref().unwrap_or("none");
@@ -76,6 +117,9 @@ fn write_channel(f: &mut fmt::Formatter<'_>, channel: &ChannelAccount) -> fmt::R
     }
     write_window(f, &channel.minute)?;
     write_window(f, &channel.hour)?;
+    if let Some(substitute) = &channel.substitute {
+        write_substitute(f, substitute)?;
+    }
     channel.verdicts.iter().try_for_each(|verdict| write_verdict(f, verdict))
 }
 
@@ -114,7 +158,11 @@ fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &VerdictAccount) -> fmt::R
         (None, Some(alpha)) => format!("at excess air {alpha}"),
         (None, None) => "without conversion".to_owned(),
     };
-    row(f, "limit", &format!("{} mg/m3 {reference}; {}", verdict.limit, verdict.comparison))?;
+    let reference = if verdict.unit == "mg/m3" { format!(" {reference}") } else { String::new() };
+    row(f, "limit", &format!("{} {}{reference}; {}", verdict.limit, verdict.unit, verdict.comparison))?;
+    if let Some(remark) = &verdict.remark {
+        row(f, "remark", remark)?;
+    }
     verdict.steps.iter().try_for_each(|step| write_step(f, step))
 }
 

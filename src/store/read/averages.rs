@@ -82,14 +82,13 @@ fn of_long(row: &Row) -> AverageRow {
     }
 }
 
-/// The verdict of one rule on one revision of one average.
+/// The latest verdict of one rule, order, furnace rule or assessment on one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerdictRow {
     pub start: Timestamp,
     pub source_id: i16,
-    pub position: usize,
-    pub revision: i32,
-    pub rule_id: i32,
+    /// `None`: of the outlet as a whole.
+    pub position: Option<usize>,
     pub rule: String,
     pub name: String,
     pub kind: String,
@@ -103,9 +102,21 @@ pub struct VerdictRow {
     pub comparison: String,
     pub outcome: String,
     pub ratio_over: Option<f64>,
+    pub remark: Option<String>,
 }
 
-/// The verdicts on all revisions of the windows of `period` that start in `[from, to)`; kind, then code of the rule.
+const VERDICTS: &str = "SELECT DISTINCT ON (v.start, v.source_id, v.position, v.rule_id) v.start, v.source_id, v.position, \
+    coalesce(r.code, l.subject), coalesce(r.name, l.body->>'name', l.subject), \
+    coalesce(r.kind, CASE l.list WHEN 'order' THEN 'order' WHEN 'assessment' THEN 'assessment' ELSE 'violation' END), \
+    coalesce(r.document, l.body->>'document', ''), coalesce(r.mark, 'V'), \
+    coalesce(r.reference_oxygen_percent, (l.body #>> '{demand,limit,reference_oxygen_percent}')::float8), r.excess_air, v.corrected, \
+    v.limit_mg_m3, coalesce(r.comparison, l.body #>> '{demand,limit,comparison}', CASE l.list WHEN 'order' THEN 'full-value' ELSE 'at-least' END), \
+    v.outcome, v.ratio_over, v.remark FROM verdict_row v LEFT JOIN rule r ON r.id = v.rule_id \
+    LEFT JOIN law_entry l ON v.rule_id < 0 AND l.id = -v.rule_id \
+    WHERE v.outlet_id = $1 AND v.source_id = ANY('{1,2}') AND v.period = $2 AND v.start >= $3 AND v.start < $4 \
+    ORDER BY v.start, v.source_id, v.position, v.rule_id, v.revision DESC";
+
+/// The latest verdicts on the windows of `period` that start in `[from, to)`; by start, then kind and code of the rule.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
@@ -115,36 +126,29 @@ pub async fn verdicts(
     period: AveragingPeriod,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<VerdictRow>, Failure> {
-    let rows = query(
-        client,
-        "SELECT v.start, v.source_id, v.position, v.revision, v.rule_id, r.code, r.name, r.kind, r.document, r.mark, \
-         r.reference_oxygen_percent, r.excess_air, v.corrected, v.limit_mg_m3, r.comparison, v.outcome, v.ratio_over \
-         FROM verdict_row v JOIN rule r ON r.id = v.rule_id \
-         WHERE v.outlet_id = $1 AND v.source_id = ANY('{1,2}') AND v.period = $2 AND v.start >= $3 AND v.start < $4 \
-         ORDER BY v.start, v.position, r.kind DESC, r.code COLLATE \"C\"",
-        &[&outlet_id, &period_id(period), &from, &to],
-    )
-    .await?;
-    Ok(rows
+    let rows = query(client, VERDICTS, &[&outlet_id, &period_id(period), &from, &to]).await?;
+    let mut verdicts: Vec<VerdictRow> = rows
         .iter()
         .map(|row| VerdictRow {
             start: row.get(0),
             source_id: row.get(1),
-            position: usize::try_from(row.get::<_, i16>(2)).unwrap_or_default(),
-            revision: row.get(3),
-            rule_id: row.get(4),
-            rule: row.get(5),
-            name: row.get(6),
-            kind: row.get(7),
-            document: row.get(8),
-            mark: row.get(9),
-            reference_oxygen: row.get(10),
-            excess_air: row.get(11),
-            corrected: row.get(12),
-            limit: row.get(13),
-            comparison: row.get(14),
-            outcome: row.get(15),
-            ratio_over: row.get(16),
+            position: usize::try_from(row.get::<_, i16>(2)).ok(),
+            rule: row.get(3),
+            name: row.get(4),
+            kind: row.get(5),
+            document: row.get(6),
+            mark: row.get(7),
+            reference_oxygen: row.get(8),
+            excess_air: row.get(9),
+            corrected: row.get(10),
+            limit: row.get(11),
+            comparison: row.get(12),
+            outcome: row.get(13),
+            ratio_over: row.get(14),
+            remark: row.get(15),
         })
-        .collect())
+        .collect();
+    // Violations first.
+    verdicts.sort_by(|a, b| (a.start, &b.kind, &a.rule).cmp(&(b.start, &a.kind, &b.rule)));
+    Ok(verdicts)
 }

@@ -27,6 +27,8 @@ pub(in crate::web) struct Page {
     from: Timestamp,
     to: Timestamp,
     averages: Vec<Average>,
+    /// Verdicts on the outlet as a whole.
+    verdicts: Vec<Verdict>,
 }
 
 /// One channel in one window.
@@ -71,6 +73,16 @@ struct Judged {
     comparison: String,
     verdict: String,
     ratio_over: Option<f64>,
+    /// Exemptions, contested marks, an instrument out of control, what was counted.
+    remark: Option<String>,
+}
+
+/// What is said of the outlet as a whole: orders to stop, furnaces.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    start: Timestamp,
+    #[serde(flatten)]
+    judged: Judged,
 }
 
 /// Windows that start in `[from, to)`: by start, then channel.
@@ -90,18 +102,24 @@ pub(in crate::web) async fn averages(
     let rows = store::averages(client, outlet.id, period, (from, to)).await?;
     let verdicts = store::verdicts(client, outlet.id, period, (from, to)).await?;
     lease.keep();
-    let mut of: HashMap<(Timestamp, i16, usize, i32), Vec<Judged>> = HashMap::new();
+    let mut of: HashMap<(Timestamp, i16, usize), Vec<Judged>> = HashMap::new();
+    let mut of_outlet: Vec<Verdict> = Vec::new();
     for row in verdicts {
-        let key = (row.start, row.source_id, row.position, row.revision);
-        of.entry(key).or_default().push(verdict(row));
+        match row.position {
+            Some(position) => {
+                of.entry((row.start, row.source_id, position)).or_default().push(verdict(row));
+            }
+            None => of_outlet.push(Verdict { start: row.start, judged: verdict(row) }),
+        }
     }
     let average = |row: AverageRow| {
         let end = Window::containing(period, row.start, &web.zone).end;
-        let verdicts = of.remove(&(row.start, row.source_id, row.position, row.revision)).unwrap_or_default();
+        let verdicts = of.remove(&(row.start, row.source_id, row.position)).unwrap_or_default();
         average(&outlet, row, end, verdicts)
     };
     let averages = rows.into_iter().filter_map(average).collect();
-    Ok(Json(Page { outlet: outlet.code.to_string(), period: period.name(), from, to, averages }))
+    let outlet = outlet.code.to_string();
+    Ok(Json(Page { outlet, period: period.name(), from, to, averages, verdicts: of_outlet }))
 }
 
 /// The usual and the longest span of a request.
@@ -161,5 +179,6 @@ fn verdict(row: VerdictRow) -> Judged {
         comparison: row.comparison,
         verdict: row.outcome,
         ratio_over: row.ratio_over,
+        remark: row.remark,
     }
 }
