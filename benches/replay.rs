@@ -86,21 +86,23 @@ fn tell(what: &str, took: Duration, windows: u32) {
     println!("{what}: {:.2} s, {each:.2} us a channel and window ({windows})", took.as_secs_f64());
 }
 
+/// Counts windows and verdicts.
+struct Count<'o>(&'o Outlet, u32, usize);
+impl<'p> Sink<'p> for Count<'p> {
+    fn closed(&mut self, closed: Closed<'_, 'p>) {
+        self.1 += 16;
+        if closed.window.period >= AveragingPeriod::Hour {
+            self.2 += rows(self.0, &closed, &HJ75_2017).map(|(_, row)| row.verdicts.len()).sum::<usize>();
+        }
+    }
+    fn quarter(&mut self, quarter: ClosedQuarter) {
+        self.2 += black_box(quarter).channels.len();
+    }
+}
+
 /// A year of one outlet, all periods, verdicts on hours and longer.
 fn year(outlet: &Outlet, zone: &TimeZone) {
     let mut random = fastrand::Rng::with_seed(1);
-    struct Count<'o>(&'o Outlet, u32, usize);
-    impl<'p> Sink<'p> for Count<'p> {
-        fn closed(&mut self, closed: Closed<'_, 'p>) {
-            self.1 += 16;
-            if closed.window.period >= AveragingPeriod::Hour {
-                self.2 += rows(self.0, &closed, &HJ75_2017).map(|(_, row)| row.verdicts.len()).sum::<usize>();
-            }
-        }
-        fn quarter(&mut self, quarter: ClosedQuarter) {
-            self.2 += black_box(quarter).channels.len();
-        }
-    }
     let mut sink = Count(outlet, 0, 0);
     let mut took = Duration::ZERO;
     let law = OutletLaw::default();

@@ -64,7 +64,8 @@ pub(super) async fn judge_all(
             let position = VerdictKey::position_of(judged.position);
             let key = VerdictKey { of: one.row.of, position, window, rule_id };
             let before = stored.get(&key);
-            if before.is_some_and(|stored| stored.verdict == judged.verdict && stored.remark == judged.remark) {
+            if before.is_some_and(|stored| stored.verdict == judged.verdict && stored.remark == judged.remark)
+            {
                 continue;
             }
             told.changed.insert((one.outlet.code.to_string(), one.row.of, window));
@@ -174,7 +175,9 @@ fn summary(one: &Computed<'_>, judged: &Judged<'_>, alert: &Alert) -> String {
         By::Order(order) if !matches!(order.demand, Demand::Limit { .. }) => {
             format!("{period}: {code} against order {name}: {}", remark.unwrap_or("it emits"))
         }
-        By::Assessment(_) => format!("{period}: {code} {}: {}", judged.by.code(), remark.unwrap_or("not met")),
+        By::Assessment(_) => {
+            format!("{period}: {code} {}: {}", judged.by.code(), remark.unwrap_or("not met"))
+        }
         By::Furnace(_) => {
             let value = judged.verdict.corrected.map_or("?".to_owned(), |value| format!("{value:.1}"));
             let unit = judged.by.unit(one.row.window);

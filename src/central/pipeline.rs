@@ -48,7 +48,6 @@ const PLANT_PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub struct Shared {
     pub plant: watch::Receiver<Arc<Plant>>,
-    /// Never newer than `plant`.
     pub frames: watch::Receiver<Arc<Frames>>,
     pub regime: &'static Regime,
     pub zone: jiff::tz::TimeZone,

@@ -121,7 +121,8 @@ impl Reckoner {
                 alert.pollutant = Some(quota.pollutant.clone());
                 (alert.corrected, alert.limit) = (used.verdict().corrected, Some(used.verdict().limit));
                 (alert.unit, alert.ratio_over) = (Some("t"), used.verdict().ratio_over);
-                alert.summary = format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
+                alert.summary =
+                    format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
                 let key = Key {
                     outlet_id: outlets.first().filter(|_| outlets.len() == 1).map_or(0, |outlet| outlet.id),
                     position: -1,
@@ -227,7 +228,8 @@ async fn substitutes(
     let windows = span.hours(first, ground);
     let mut earlier = load(start - USUALLY, start).await?;
     let is_valid = |hour: &&HourMass| hour.class == HourClass::Valid && hour.mass_mg.is_some();
-    let is_short = |position: &Position| masses(ground, *position, &earlier).iter().filter(is_valid).count() < VALID;
+    let is_short =
+        |position: &Position| masses(ground, *position, &earlier).iter().filter(is_valid).count() < VALID;
     if positions.iter().any(is_short) && first < start - USUALLY {
         earlier = load(start - AT_MOST, start).await?;
     }
@@ -242,7 +244,7 @@ async fn substitutes(
         let of = (ground.outlet.id, position);
         let may_change = |at: Timestamp| !locks.iter().any(|times| times.holds(at));
         let within = (start, span.quarter.end);
-        reckoning::store(client, of, within, (&HJ75_2017, &quarter), may_change, now).await?;
+        reckoning::store(client, of, within, (&HJ75_2017, &quarter), (may_change, now)).await?;
     }
     Ok(())
 }

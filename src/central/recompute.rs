@@ -11,8 +11,8 @@ use tokio::sync::{Notify, watch};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::pipeline::{SOURCE, Shared};
-use crate::central::warning::OpenKeys;
 use crate::central::reckoning::Reckoner;
+use crate::central::warning::OpenKeys;
 use crate::central::windows::Closer;
 use crate::clock;
 use crate::domain::limit::AveragingPeriod;
@@ -71,7 +71,7 @@ pub async fn recompute(
     let (windows, revisions) = closer.settle_outlet(outlet_id).await?;
     let mut session = Session::new(database);
     reckoning::append(session.client().await?, &BTreeMap::from([(outlet_id, from)]), clock::now()).await?;
-    let quotas_every = std::time::Duration::from_secs(3600);
+    let quotas_every = std::time::Duration::from_hours(1);
     Reckoner { shared, session, quotas_every }.on_due(clock::now()).await?;
     Ok(Recomputed { minutes, windows, revisions })
 }

@@ -26,8 +26,8 @@ use crate::store::partition::{Partitioned, Partitions};
 use crate::store::session::{Failure, Session, Trouble, bounded};
 use crate::store::{frame, lock, reckoning};
 
-use compute::{Basis, Subject, coarser, compare, minutes};
 pub(super) use compute::Computed;
+use compute::{Basis, Subject, coarser, compare, minutes};
 
 /// So many windows are computed in one transaction; fewer after a failure.
 const CLAIM: i64 = 400;
@@ -100,7 +100,8 @@ impl Closer {
             let client = self.session.client().await?;
             let newest = crate::store::plant::revision(client).await;
             if newest.is_ok_and(|newest| newest != self.shared.frames.borrow().revision) {
-                let reason = "the plant was changed while its windows were computed; they stay due: run it again";
+                let reason =
+                    "the plant was changed while its windows were computed; they stay due: run it again";
                 return Err(Failure::Unavailable(reason.to_owned()));
             }
             if !due::waits(client, outlet_id, now).await? {
@@ -259,7 +260,8 @@ async fn hold_locked(
     computed: &mut [Computed<'_>],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let windows = || computed.iter().map(|one| one.row.window).filter(|window| window.period >= AveragingPeriod::Hour);
+    let windows =
+        || computed.iter().map(|one| one.row.window).filter(|window| window.period >= AveragingPeriod::Hour);
     let (Some(from), Some(until)) =
         (windows().map(|window| window.start).min(), windows().map(|window| window.end).max())
     else {
@@ -292,11 +294,9 @@ fn dues(
 ) -> Vec<Due> {
     let mut dues: BTreeMap<(average::Of, AveragingPeriod, Timestamp), Timestamp> = BTreeMap::new();
     for Computed { outlet, row, .. } in computed.iter().filter(|one| one.is_news) {
-        let looked_back = match row.window.period {
-            AveragingPeriod::Minute => i64::from(frames.look_back_minutes(&outlet.code)),
-            _ => 0,
-        };
-        let last = row.window.start + SignedDuration::from_mins(looked_back);
+        let is_minute = row.window.period == AveragingPeriod::Minute;
+        let looked_back = if is_minute { frames.look_back_minutes(&outlet.code) } else { 0 };
+        let last = row.window.start + SignedDuration::from_mins(i64::from(looked_back));
         for period in built_on(row.window.period) {
             let mut window = Window::containing(period, row.window.start, &shared.zone);
             // What has no parts yet is computed when it gets some.

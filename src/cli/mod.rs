@@ -22,6 +22,10 @@ mod explain;
 mod calc;
 /// `cems replay`: every average and verdict from a file of readings.
 mod replay;
+/// `cems ledger`: what was emitted by whom.
+mod ledger;
+/// `cems period`: submitted periods.
+mod period;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -66,6 +70,10 @@ enum Command {
     Calc(calc::Arguments),
     /// Work out all averages, verdicts and masses of a file of readings, without a database
     Replay(replay::Arguments),
+    /// Sum up what was emitted, by outlet, enterprise, county and city, and how far permitted quantities are used
+    Ledger(ledger::Arguments),
+    /// Lock submitted periods, reopen them with a reason, show them
+    Period(period::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -83,5 +91,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Calc(arguments) => calc::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Period(arguments) => period::run(arguments),
     }
 }

@@ -48,9 +48,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             ))
         })?;
         let span = (outlet_id, arguments.from, arguments.to);
-        let done = recompute(&arguments.database.url()?, zone, span)
-            .await
-            .map_err(|error| Failure::work(&error))?;
+        let done =
+            recompute(&arguments.database.url()?, zone, span).await.map_err(|error| Failure::work(&error))?;
         if arguments.json {
             println!("{}", serde_json::to_string(&done).map_err(|error| Failure::work(&error))?);
         } else {

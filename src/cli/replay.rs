@@ -1,7 +1,7 @@
 //! `cems replay`: every average, verdict, mass and substitute of a file of readings, without a database, by the engine of the centre.
 
 /// What was emitted by whom, and quotas.
-mod ledger;
+pub(super) mod ledger;
 /// The rows as JSON or CSV.
 mod output;
 /// The rows of one outlet.
@@ -190,7 +190,7 @@ fn write(
     finish(current);
     let To { printed, days } = to.into_inner();
     printed.finish().map_err(|error| Failure::work(&error))?;
-    let written = arguments.ledger.as_ref().map(|path| ledger::write(path, &days, &known.law.quotas, zone));
+    let written = arguments.ledger.as_ref().map(|path| ledger::write(path, &days, &known.law, zone));
     written.transpose().map(drop).map_err(|error| Failure::work(&error))
 }
 

@@ -109,7 +109,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     });
     let silence = silence(root);
     let windows = windows(root);
-    let hourly = Duration::from_secs(3600);
+    let hourly = Duration::from_hours(1);
     let quotas_every = root
         .optional_table("quotas")
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));

@@ -199,9 +199,9 @@ struct Layers<'o> {
 impl<'o> Layers<'o> {
     fn of(overlay: &'o Overlay, outlet: &Outlet, start: Timestamp) -> Layers<'o> {
         let is_flow = |role: Role| matches!(role, Role::Flow | Role::Velocity);
-        let mut flows = outlet.channels.iter().enumerate().filter(|(_, channel)| is_flow(channel.factor.role));
-        let flow_out =
-            !overlay.is_empty() && flows.any(|(position, _)| !overlay.at(start, position).weighs);
+        let mut flows =
+            outlet.channels.iter().enumerate().filter(|(_, channel)| is_flow(channel.factor.role));
+        let flow_out = !overlay.is_empty() && flows.any(|(position, _)| !overlay.at(start, position).weighs);
         Layers { overlay, start, flow_out }
     }
 

@@ -58,7 +58,9 @@ impl Exempted {
                 format!("exempt by {code} ({}): {} of the year used", exemption.document, used(*seconds_used))
             }
             Exempted::Contested => format!("{code} does not apply: a mark of the hour is contested"),
-            Exempted::NotMarked => format!("{code} does not apply: the state is not marked, or its mark does not count"),
+            Exempted::NotMarked => {
+                format!("{code} does not apply: the state is not marked, or its mark does not count")
+            }
             Exempted::CapUsed { seconds_used } => {
                 format!("{code} does not apply: {} of the year claimed", used(*seconds_used))
             }

@@ -1,6 +1,9 @@
 //! All that is said of one window of one outlet: by every rule in force, each with its own reference, by orders, by the rule
 //! of a furnace, and by assessments over verdicts. Live closing, recomputation, replay and explanation come through here.
 
+/// Who judges.
+mod by;
+
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -13,7 +16,7 @@ use crate::domain::exceedance::{Outcome, Verdict, judge, rules_for};
 use crate::domain::exemption::{Exempted, Exemption, exempted};
 use crate::domain::furnace::{FurnaceRule, furnace_temperature, judge_day, judge_temperature};
 use crate::domain::law::OutletLaw;
-use crate::domain::limit::{AveragingPeriod, Kind, Reference, Rule};
+use crate::domain::limit::AveragingPeriod;
 use crate::domain::order::{Demand, Hour, Measure, Order, as_rule, judge_order};
 use crate::domain::plant::{ChannelCode, Outlet, Position};
 use crate::domain::pollutant::Role;
@@ -21,6 +24,8 @@ use crate::domain::quality::{Cause, out_at};
 use crate::domain::regime::Regime;
 use crate::domain::validity::{Occupied, Overlay, Sourced, source_state};
 use crate::domain::window::{Window, lower};
+
+pub use by::By;
 
 /// Exemptions name the furnace temperature by this factor code.
 const FURNACE: &str = "a01901";
@@ -36,94 +41,6 @@ pub struct Ground<'g> {
 
 /// Lower windows by their start.
 pub type Parts = BTreeMap<Timestamp, Vec<ChannelAverage>>;
-
-/// Who judges.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum By<'g> {
-    Rule(&'g Rule),
-    Order(&'g Order),
-    Furnace(&'g FurnaceRule),
-    Assessment(&'g Assessment),
-}
-
-impl<'g> By<'g> {
-    /// Public code.
-    pub fn code(&self) -> &'g str {
-        match self {
-            By::Rule(rule) => &rule.code,
-            By::Order(order) => &order.code,
-            By::Furnace(rule) => &rule.code,
-            By::Assessment(assessment) => &assessment.code,
-        }
-    }
-
-    /// What people call it.
-    pub fn name(&self) -> &'g str {
-        match self {
-            By::Rule(rule) => &rule.name,
-            By::Order(order) => &order.name,
-            By::Furnace(rule) => &rule.code,
-            By::Assessment(assessment) => &assessment.code,
-        }
-    }
-
-    /// The document and the place in it.
-    pub fn document(&self) -> &'g str {
-        match self {
-            By::Rule(rule) => &rule.document,
-            By::Order(order) => &order.document,
-            By::Furnace(rule) => &rule.document,
-            By::Assessment(assessment) => &assessment.document,
-        }
-    }
-
-    /// Whose rule it is.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            By::Rule(rule) => rule.kind,
-            By::Order(_) => Kind::Order,
-            By::Furnace(_) => Kind::Violation,
-            By::Assessment(_) => Kind::Assessment,
-        }
-    }
-
-    /// Per cent.
-    pub const fn reference_oxygen(&self) -> Option<f64> {
-        match self {
-            By::Rule(Rule { reference: Reference::OxygenPercent(percent), .. }) => Some(*percent),
-            By::Order(Order { demand: Demand::Limit { reference_oxygen_percent, .. }, .. }) => {
-                *reference_oxygen_percent
-            }
-            By::Rule(_) | By::Order(_) | By::Furnace(_) | By::Assessment(_) => None,
-        }
-    }
-
-    /// How the value is compared with the limit.
-    pub const fn comparison(&self) -> &'static str {
-        match self {
-            By::Rule(rule) => rule.comparison.name(),
-            By::Order(Order { demand: Demand::Limit { comparison, .. }, .. }) => comparison.comparison().name(),
-            By::Order(_) => "full-value",
-            By::Furnace(_) | By::Assessment(_) => "at-least",
-        }
-    }
-
-    /// What value and limit are in.
-    pub fn unit(&self, window: Window) -> &'static str {
-        match self {
-            By::Rule(_) | By::Order(Order { demand: Demand::Limit { .. }, .. }) => "mg/m3",
-            By::Order(Order { demand: Demand::Stop { .. }, .. }) => "minutes, m3/h, kg/h or the channel's unit",
-            By::Order(Order { demand: Demand::Reduce { measure, .. }, .. }) => match measure {
-                Measure::Flow => "m3/h",
-                Measure::Mass(_) => "kg/h",
-                Measure::Channel(_) => "the channel's unit",
-            },
-            By::Furnace(_) if window.period == AveragingPeriod::FiveMinutes => "C",
-            By::Furnace(_) => "events",
-            By::Assessment(_) => "%",
-        }
-    }
-}
 
 /// One verdict of one judge on one window.
 #[derive(Debug, Clone, PartialEq)]
@@ -241,7 +158,12 @@ impl<'g> Ground<'g> {
                         witness.turn_to(position);
                         let verdict = judge(&rule, self.outlet, (window, position), averages, witness);
                         let remark = self.remark(window, Some(position), None, overlay);
-                        judged.push(Judged { by: By::Order(order), position: Some(position), verdict, remark });
+                        judged.push(Judged {
+                            by: By::Order(order),
+                            position: Some(position),
+                            verdict,
+                            remark,
+                        });
                     }
                 }
                 Demand::Stop { .. } | Demand::Reduce { .. } => {
@@ -278,7 +200,9 @@ impl<'g> Ground<'g> {
         let position = match &order.demand {
             Demand::Reduce { measure: Measure::Mass(pollutant), .. } => self.positions_of(pollutant).next(),
             Demand::Reduce { measure: Measure::Channel(code), .. } => self.outlet.position(*code),
-            Demand::Reduce { measure: Measure::Flow, .. } | Demand::Stop { .. } | Demand::Limit { .. } => None,
+            Demand::Reduce { measure: Measure::Flow, .. } | Demand::Stop { .. } | Demand::Limit { .. } => {
+                None
+            }
         };
         let what = match (&order.demand, found.value) {
             (Demand::Stop { .. }, Some(value)) if found.allowed == 0.0 => {
@@ -372,7 +296,9 @@ impl<'g> Ground<'g> {
         };
         for assessment in self.law.assessments.iter().filter(due) {
             let rules = self.outlet.rules.iter().filter(|rule| rule.code == assessment.rule);
-            let Some((factor, period)) = rules.map(|rule| (&rule.factor, rule.period)).next() else { continue };
+            let Some((factor, period)) = rules.map(|rule| (&rule.factor, rule.period)).next() else {
+                continue;
+            };
             for position in self.positions_of(factor) {
                 let counted = counted(&assessment.rule, period, Some(position));
                 if counted.total() > 0 {
@@ -419,11 +345,11 @@ impl<'g> Ground<'g> {
     }
 }
 
-fn assessed<'g>(
-    assessment: &'g Assessment,
+fn assessed(
+    assessment: &Assessment,
     (position, period): (Position, AveragingPeriod),
     counted: Counted,
-) -> Judged<'g> {
+) -> Judged<'_> {
     let Assessed { share, passes, .. } = assess(assessment, counted);
     let outcome = match passes {
         Some(true) => Outcome::Met,
@@ -450,7 +376,10 @@ fn assessed<'g>(
 }
 
 /// What a minute says of a source: its mean as measured, of oxygen the dry one; as soon as one value counted.
-pub fn signals<'s>(outlet: &'s Outlet, minutes: &'s Parts) -> impl Fn(Timestamp, Position) -> Option<f64> + 's {
+pub fn signals<'s>(
+    outlet: &'s Outlet,
+    minutes: &'s Parts,
+) -> impl Fn(Timestamp, Position) -> Option<f64> + 's {
     move |minute, position| {
         let average = minutes.get(&minute)?.get(position)?;
         let is_oxygen = outlet.channels.get(position)?.factor.role == Role::Oxygen;

@@ -196,8 +196,7 @@ impl Index<'_> {
             ..OutletLaw::default()
         };
         let marks = of_key(&self.marks, code);
-        let reviews: Vec<Review> =
-            marks.iter().flat_map(|mark| of_key(&self.reviews, &mark.code)).collect();
+        let reviews: Vec<Review> = marks.iter().flat_map(|mark| of_key(&self.reviews, &mark.code)).collect();
         frame.with(&marks, &reviews, &of_key(&self.checks, code))
     }
 }

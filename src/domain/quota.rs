@@ -163,19 +163,18 @@ impl Used {
 
     /// In words.
     pub fn told(&self) -> String {
-        let mut text = format!(
-            "{} used: {} t measured, {} t substituted, of {} t permitted",
+        let end = match (self.exceeded, self.used_up_on) {
+            (true, Some(day)) => format!("; used up on {day}"),
+            (false, Some(day)) => format!("; at the present pace used up on {day}"),
+            (true | false, None) => String::new(),
+        };
+        format!(
+            "{} used: {} t measured, {} t substituted, of {} t permitted{end}",
             self.share,
             tonnes(self.amount.measured_mg),
             tonnes(self.amount.substituted_mg),
             tonnes(i128::from(self.permitted_mg))
-        );
-        match (self.exceeded, self.used_up_on) {
-            (true, Some(day)) => text.push_str(&format!("; used up on {day}")),
-            (false, Some(day)) => text.push_str(&format!("; at the present pace used up on {day}")),
-            (true | false, None) => {}
-        }
-        text
+        )
     }
 }
 

@@ -148,8 +148,8 @@ impl<'p> Replay<'p> {
                     self.close(level, sink);
                 }
             }
-            if fine {
-                self.masses.finish(&self.ground).into_iter().for_each(|quarter| sink.quarter(quarter));
+            if fine && let Some(quarter) = self.masses.finish() {
+                sink.quarter(quarter);
             }
         }
     }
@@ -181,12 +181,16 @@ impl<'p> Replay<'p> {
         }
         if window.period == AveragingPeriod::Hour {
             let over = self.masses.hour(&self.ground, (window, &averages), parts.1);
-            over.into_iter().for_each(|quarter| sink.quarter(quarter));
+            for quarter in over {
+                sink.quarter(quarter);
+            }
         }
         let mut judged = self.ground.judge(window, &averages, parts, &mut Unwatched);
-        judged.extend(self.ground.judge_counted(window, &|code, period, position| {
-            self.count((code, period, position), window)
-        }));
+        judged.extend(
+            self.ground.judge_counted(window, &|code, period, position| {
+                self.count((code, period, position), window)
+            }),
+        );
         self.note(window, &judged);
         sink.closed(Closed { window, averages: &averages, judged: &judged });
         if self.looks_back && window.period == AveragingPeriod::Minute {
@@ -197,7 +201,9 @@ impl<'p> Replay<'p> {
         let mut averages = Some(averages);
         while let Some(level) = above.next() {
             let part = if above.peek().is_some() { averages.clone() } else { averages.take() };
-            level.open.get_or_insert_with(|| Window::containing(level.period, window.start, self.ground.zone));
+            level
+                .open
+                .get_or_insert_with(|| Window::containing(level.period, window.start, self.ground.zone));
             level.parts.insert(window.start, part.unwrap_or_default());
         }
     }
@@ -219,7 +225,8 @@ impl<'p> Replay<'p> {
     /// Minutes that windows after this one may still look at. All of an hour's finer windows close before it.
     fn keep_recent(&mut self, mut minutes: Parts, window: Window) {
         if window.period == AveragingPeriod::Hour {
-            let back = self.ground.law.look_back_minutes(window.end, window.end + SignedDuration::from_hours(1));
+            let back =
+                self.ground.law.look_back_minutes(window.end, window.end + SignedDuration::from_hours(1));
             let back = SignedDuration::from_mins(i64::from(back));
             minutes = minutes.split_off(&window.end.checked_sub(back).unwrap_or(window.end));
         }
@@ -234,7 +241,11 @@ impl<'p> Replay<'p> {
         }
     }
 
-    fn count(&self, (code, period, position): (&str, AveragingPeriod, Option<Position>), window: Window) -> Counted {
+    fn count(
+        &self,
+        (code, period, position): (&str, AveragingPeriod, Option<Position>),
+        window: Window,
+    ) -> Counted {
         let mut counted = Counted::default();
         let verdicts = self.counts.get(&(code.to_owned(), period, position)).map_or(&[][..], Vec::as_slice);
         let from = verdicts.partition_point(|(start, _)| *start < window.start);

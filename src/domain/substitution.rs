@@ -76,7 +76,8 @@ impl HourMass {
         (hour, average): (Window, Option<&ChannelAverage>),
         overlay: &Overlay,
     ) -> HourMass {
-        let settings = ground.outlet.channels.get(position).and_then(|channel| channel.settings.at(hour.start));
+        let settings =
+            ground.outlet.channels.get(position).and_then(|channel| channel.settings.at(hour.start));
         let out =
             settings.and_then(|settings| out_at(&ground.law.out_of_control, &settings.analyser, hour.start));
         let needed = ground.regime.counts.hour;

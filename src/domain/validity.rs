@@ -158,8 +158,7 @@ impl Overlay {
                 claim: ruled.claim,
                 signal,
             });
-            let minute =
-                Minute { state: sourced.state, marked: sourced.is_marked(), contested, conditions };
+            let minute = Minute { state: sourced.state, marked: sourced.is_marked(), contested, conditions };
             let quiet = minute.state == SourceState::Running && minute.contested.is_none();
             if !(quiet && minute.conditions.is_empty()) {
                 overlay.minutes.insert(at, minute);

@@ -22,7 +22,12 @@ struct Touched {
 }
 
 impl Touched {
-    fn add(&mut self, (outlet, enterprise): (Option<&str>, Option<&str>), from: Timestamp, until: Option<Timestamp>) {
+    fn add(
+        &mut self,
+        (outlet, enterprise): (Option<&str>, Option<&str>),
+        from: Timestamp,
+        until: Option<Timestamp>,
+    ) {
         self.outlets.push(outlet.map(str::to_owned));
         self.enterprises.push(enterprise.map(str::to_owned));
         self.from.push(from);

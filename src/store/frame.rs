@@ -76,7 +76,10 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
         }
         let (plant, (law, ids)) = (plant?.into_plant()?, lists?);
         let by_outlet = law.by_outlet(&plant);
-        return Ok((plant, Frames { revision: before, by_outlet, ids, quotas: law.quotas, targets: law.targets }));
+        return Ok((
+            plant,
+            Frames { revision: before, by_outlet, ids, quotas: law.quotas, targets: law.targets },
+        ));
     }
     Err(Error::Restless)
 }
@@ -154,6 +157,8 @@ pub async fn laws<'o>(
 fn entry<T: DeserializeOwned>(row: &Row) -> Result<T, Failure> {
     let body = with_times(row.get(4), Times { from: row.get(2), until: row.get(3) });
     serde_json::from_value(body).map_err(|error| {
-        Failure::Refused(format!("a stored entry of the law's lists is unreadable: {error}; run the version that wrote it"))
+        Failure::Refused(format!(
+            "a stored entry of the law's lists is unreadable: {error}; run the version that wrote it"
+        ))
     })
 }

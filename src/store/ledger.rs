@@ -24,7 +24,9 @@ pub async fn first_hour(
     let sql = "SELECT min(f.start) FROM unnest($2::smallint[]) p (position), LATERAL (SELECT start FROM average_long a WHERE a.outlet_id = $1 \
         AND a.source_id = 1 AND a.position = p.position AND a.period = $3 ORDER BY start LIMIT 1) f";
     let numbers: Vec<i16> = positions.iter().filter_map(|position| i16::try_from(*position).ok()).collect();
-    query_one(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour)]).await.map(|row| row.get(0))
+    query_one(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour)])
+        .await
+        .map(|row| row.get(0))
 }
 
 const MEASURED: &str = "SELECT DISTINCT ON (a.outlet_id, a.position, a.start) a.outlet_id, a.position, a.start, a.mass_mg FROM \
@@ -65,7 +67,9 @@ pub async fn of_pollutants(
 ) -> Result<Vec<Emitted>, Failure> {
     let mut channels: Vec<(&Outlet, i16)> = Vec::new();
     for outlet in outlets {
-        for (position, _) in outlet.channels.iter().enumerate().filter(|(_, channel)| wanted(&channel.factor.code)) {
+        for (position, _) in
+            outlet.channels.iter().enumerate().filter(|(_, channel)| wanted(&channel.factor.code))
+        {
             channels.push((outlet, i16::try_from(position).unwrap_or(i16::MAX)));
         }
     }
@@ -76,20 +80,31 @@ pub async fn of_pollutants(
     let first_day = Window::containing(AveragingPeriod::Day, from, zone);
     let first_whole = if first_day.start < from { first_day.end } else { first_day.start };
     let two_days = SignedDuration::from_hours(48);
-    let last_whole = Window::containing(AveragingPeriod::Day, until.checked_sub(two_days).unwrap_or(until), zone).start;
+    let last_whole =
+        Window::containing(AveragingPeriod::Day, until.checked_sub(two_days).unwrap_or(until), zone).start;
     let (first_whole, last_whole) = (first_whole.min(until), last_whole.clamp(first_whole.min(until), until));
     let mut emitted = Vec::new();
-    for (period, low, high) in [(hour, from, first_whole), (day, first_whole, last_whole), (hour, last_whole, until)] {
+    for (period, low, high) in
+        [(hour, from, first_whole), (day, first_whole, last_whole), (hour, last_whole, until)]
+    {
         for row in query(client, MEASURED, &[&ids, &positions, &period, &low, &high]).await? {
             let measured = row.get::<_, Option<i64>>(3).unwrap_or(0);
-            emitted.extend(entry(&channels, &row, Amount { measured_mg: i128::from(measured), substituted_mg: 0 }));
+            emitted.extend(entry(
+                &channels,
+                &row,
+                Amount { measured_mg: i128::from(measured), substituted_mg: 0 },
+            ));
         }
     }
     for row in query(client, SUBSTITUTED, &[&ids, &positions, &hour, &from, &until]).await? {
         let measured = i128::from(row.get::<_, Option<i64>>(4).unwrap_or(0));
         let substituted = i128::from(row.get::<_, i64>(3));
         // What was measured of the hour is among the days and hours above.
-        emitted.extend(entry(&channels, &row, Amount { measured_mg: -measured, substituted_mg: substituted }));
+        emitted.extend(entry(
+            &channels,
+            &row,
+            Amount { measured_mg: -measured, substituted_mg: substituted },
+        ));
     }
     Ok(emitted)
 }

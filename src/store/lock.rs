@@ -156,7 +156,9 @@ pub async fn reopen(client: &mut Client, id: i64, act: Act<'_>) -> Result<bool, 
 }
 
 async fn exclusively(transaction: &Transaction<'_>) -> Result<(), Failure> {
-    transaction.batch_execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE period_lock IN SHARE ROW EXCLUSIVE MODE").await?;
+    transaction
+        .batch_execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE period_lock IN SHARE ROW EXCLUSIVE MODE")
+        .await?;
     Ok(())
 }
 

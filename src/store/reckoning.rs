@@ -18,7 +18,11 @@ use crate::store::session::{Failure, execute, query};
 ///
 /// # Errors
 /// [`Failure`] when the database does not take them.
-pub async fn append(client: &Client, since: &BTreeMap<i32, Timestamp>, due_at: Timestamp) -> Result<(), Failure> {
+pub async fn append(
+    client: &Client,
+    since: &BTreeMap<i32, Timestamp>,
+    due_at: Timestamp,
+) -> Result<(), Failure> {
     if since.is_empty() {
         return Ok(());
     }
@@ -77,7 +81,8 @@ pub async fn hours(
         minimum, maximum, n_valid, n_expected, status, flag, valid, mass_mg FROM average_long WHERE outlet_id = $1 AND source_id = 1 \
         AND position = ANY ($2) AND period = $3 AND start >= $4 AND start < $5 ORDER BY position, start, revision DESC";
     let numbers: Vec<i16> = positions.iter().filter_map(|position| i16::try_from(*position).ok()).collect();
-    let rows = query(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour), &from, &until]).await?;
+    let rows =
+        query(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour), &from, &until]).await?;
     let of = |row: &tokio_postgres::Row| {
         let position = usize::try_from(row.get::<_, i16>(4)).unwrap_or_default();
         ((position, row.get(2)), channel_of_long(row))
@@ -98,7 +103,8 @@ pub async fn arrivals(
     let sql = "SELECT position, start, min(made_at) FROM average_long WHERE outlet_id = $1 AND source_id = 1 AND position = ANY ($2) \
         AND period = $3 AND start >= $4 AND start < $5 GROUP BY position, start";
     let numbers: Vec<i16> = positions.iter().filter_map(|position| i16::try_from(*position).ok()).collect();
-    let rows = query(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour), &from, &until]).await?;
+    let rows =
+        query(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour), &from, &until]).await?;
     let of = |row: &tokio_postgres::Row| {
         let position = usize::try_from(row.get::<_, i16>(0)).unwrap_or_default();
         ((position, row.get(1)), row.get(2))
@@ -115,8 +121,7 @@ pub async fn store(
     (outlet_id, position): (i32, Position),
     (start, end): (Timestamp, Timestamp),
     (table, quarter): (&Table, &Quarter),
-    may_change: impl Fn(Timestamp) -> bool,
-    now: Timestamp,
+    (may_change, now): (impl Fn(Timestamp) -> bool, Timestamp),
 ) -> Result<(), Failure> {
     let position = i16::try_from(position).unwrap_or(i16::MAX);
     let provisional = quarter.finality == Finality::Provisional;
@@ -126,7 +131,8 @@ pub async fn store(
     for row in query(client, sql, &[&outlet_id, &position, &start, &end]).await? {
         stored.insert(row.get(0), (row.get(1), Written::of_row(&row)));
     }
-    let mut wanted: BTreeMap<Timestamp, Option<Written>> = stored.keys().map(|start| (*start, None)).collect();
+    let mut wanted: BTreeMap<Timestamp, Option<Written>> =
+        stored.keys().map(|start| (*start, None)).collect();
     for one in &quarter.substitutes {
         wanted.insert(one.start, Some(Written::of(one, table, provisional)));
     }
@@ -156,7 +162,11 @@ pub async fn store(
         ];
         execute(client, insert, &params).await?;
     }
-    if may_change(start) { store_capture(client, (outlet_id, position), start, quarter, now).await } else { Ok(()) }
+    if may_change(start) {
+        store_capture(client, (outlet_id, position), start, quarter, now).await
+    } else {
+        Ok(())
+    }
 }
 
 /// A substitute as its row has it.

@@ -121,7 +121,8 @@ pub async fn counted(
         WHERE outlet_id = $1 AND source_id = $2 AND position = ANY ($3) AND period = $4 AND start >= $5 AND start < $6 AND rule_id = ANY ($7) \
         ORDER BY position, start, rule_id, revision DESC) v GROUP BY v.position, v.outcome";
     let mut found: HashMap<i16, Counted> = HashMap::new();
-    for row in query(client, sql, &[&of.0, &of.1, &positions, &period_id(period), &from, &to, &rules]).await? {
+    for row in query(client, sql, &[&of.0, &of.1, &positions, &period_id(period), &from, &to, &rules]).await?
+    {
         if let Some(outcome) = Outcome::from_name(row.get(1)) {
             let times = u64::try_from(row.get::<_, i64>(2)).unwrap_or(0);
             found.entry(row.get(0)).or_default().add(outcome, times);

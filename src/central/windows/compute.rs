@@ -52,7 +52,7 @@ pub(in crate::central) struct Computed<'g> {
 /// The law of a minute: nothing lies over it, and no list is about it.
 static NONE: std::sync::LazyLock<OutletLaw> = std::sync::LazyLock::new(OutletLaw::default);
 
-impl<'b> Basis<'b> {
+impl Basis<'_> {
     fn ground<'g>(&'g self, subject: &'g Subject) -> Ground<'g> {
         Ground {
             outlet: &subject.outlet,
@@ -63,7 +63,11 @@ impl<'b> Basis<'b> {
     }
 }
 
-fn computed<'g>(subject: &'g Subject, channels: Vec<ChannelAverage>, judged: Vec<Judged<'g>>) -> Computed<'g> {
+fn computed<'g>(
+    subject: &'g Subject,
+    channels: Vec<ChannelAverage>,
+    judged: Vec<Judged<'g>>,
+) -> Computed<'g> {
     Computed {
         outlet: &subject.outlet,
         row: Averages { of: subject.of, window: subject.window, revision: 1, channels },
@@ -122,7 +126,9 @@ pub(super) async fn coarser<'g>(
     let mut latest: HashMap<average::Of, Parts> = average::latest(basis.client, level, &spans)
         .await?
         .into_iter()
-        .map(|(of, starts)| (of, starts.into_iter().map(|(start, (_, channels))| (start, channels)).collect()))
+        .map(|(of, starts)| {
+            (of, starts.into_iter().map(|(start, (_, channels))| (start, channels)).collect())
+        })
         .collect();
     let mut all = Vec::with_capacity(subjects.len());
     for subject in subjects {
@@ -146,12 +152,15 @@ pub(super) async fn coarser<'g>(
     Ok(all)
 }
 
+/// Code, period of the verdicts, numbers of the rule's versions, channels.
+type Wanted<'w> = (&'w str, AveragingPeriod, Vec<i32>, Vec<Option<Position>>);
+
 type Counts = HashMap<(String, AveragingPeriod, Option<Position>), Counted>;
 
 /// The stored verdicts that furnace days and assessments of a window count.
 async fn counts(basis: &Basis<'_>, subject: &Subject) -> Result<Counts, Failure> {
     let (window, law) = (subject.window, basis.ground(subject).law);
-    let mut wanted: Vec<(&str, AveragingPeriod, Vec<i32>, Vec<Option<Position>>)> = Vec::new();
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
     if window.period == AveragingPeriod::Day {
         for rule in &law.furnaces {
             let number = basis.frames.entry("furnace", &rule.code).into_iter().collect();

@@ -110,7 +110,10 @@ impl<'r, 'p, W: Write> Print<'r, 'p, W> {
             AveragingPeriod::Hour => {
                 row.substitute = self.substitutes.get(&(position, window.start)).map(|(_, one)| one.clone());
             }
-            AveragingPeriod::Day | AveragingPeriod::Month | AveragingPeriod::Quarter | AveragingPeriod::Year => {
+            AveragingPeriod::Day
+            | AveragingPeriod::Month
+            | AveragingPeriod::Quarter
+            | AveragingPeriod::Year => {
                 let within = self.substitutes.range((position, window.start)..(position, window.end));
                 let sum: i64 = within.map(|(_, (mass_mg, _))| mass_mg).sum();
                 row.substituted_kg = (sum > 0).then(|| kilograms(sum));
@@ -132,7 +135,8 @@ impl<'r, 'p, W: Write> Print<'r, 'p, W> {
     /// What each quota of the outlet says at the end of a day.
     fn judge_quotas(&self, (window, position): (Window, Position), row: &mut Row<'p>) {
         let factor = self.outlet.channels.get(position).map(|channel| channel.factor.code.as_str());
-        let about = |quota: &&&Quota| Some(quota.pollutant.as_str()) == factor && quota.times.holds(window.start);
+        let about =
+            |quota: &&&Quota| Some(quota.pollutant.as_str()) == factor && quota.times.holds(window.start);
         for quota in self.quotas.iter().filter(about) {
             let used = used(quota, &self.emitted, window.end, self.zone);
             row.verdicts.push(quota_verdict(quota, &used));
@@ -195,7 +199,9 @@ impl<'p, W: Write> Sink<'p> for Print<'_, 'p, W> {
         self.count_minutes(&closed);
         let window = closed.window;
         if window.period == AveragingPeriod::Hour {
-            for (position, (average, channel)) in closed.averages.iter().zip(&self.outlet.channels).enumerate() {
+            for (position, (average, channel)) in
+                closed.averages.iter().zip(&self.outlet.channels).enumerate()
+            {
                 if let Some(mass_mg) = average.mass_mg.filter(|_| channel.factor.role == Role::Pollutant) {
                     self.hours.insert((position, window.start), mass_mg);
                 }
@@ -238,7 +244,12 @@ impl<'p, W: Write> Sink<'p> for Print<'_, 'p, W> {
         self.known_to = Some(window.end);
         // Hours in which nothing was read but something is substituted.
         if self.periods.contains(&AveragingPeriod::Hour) {
-            let unread: Vec<Of> = self.substitutes.keys().filter(|of| window.contains(of.1) && !read.contains(of)).copied().collect();
+            let unread: Vec<Of> = self
+                .substitutes
+                .keys()
+                .filter(|of| window.contains(of.1) && !read.contains(of))
+                .copied()
+                .collect();
             for (position, start) in unread {
                 let hour = Window::containing(AveragingPeriod::Hour, start, self.zone);
                 if let Some(row) = empty_row(self.outlet, (hour, position), 60, &HJ75_2017) {

@@ -199,7 +199,8 @@ fn hour_with_cycles(cycles: i64) -> (BTreeMap<Timestamp, Vec<ChannelAverage>>, C
         let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
         minutes.insert(start, average_scans(window, &outlet, &scans, &HJ75_2017));
     }
-    let hour = average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, Terms::plain(&HJ75_2017, 60));
+    let hour =
+        average_windows(window(AveragingPeriod::Hour), &outlet, &minutes, Terms::plain(&HJ75_2017, 60));
     (minutes, hour[0])
 }
 

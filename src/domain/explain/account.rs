@@ -67,11 +67,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    pub(super) fn recompute(
-        ground: &Ground<'_>,
-        evidence: &Evidence,
-        hour: Window,
-    ) -> Windows {
+    pub(super) fn recompute(ground: &Ground<'_>, evidence: &Evidence, hour: Window) -> Windows {
         let Ground { outlet, regime, zone, .. } = *ground;
         let wanted = Window::containing(AveragingPeriod::Minute, evidence.asked, zone);
         let mut scans: BTreeMap<Timestamp, Vec<StoredScan>> = BTreeMap::new();
@@ -80,8 +76,7 @@ impl Windows {
             scans.entry(start).or_default().push(scan.clone());
         }
         let earlier = evidence.minutes.range(..hour.start);
-        let mut minutes: Parts =
-            earlier.map(|(start, stored)| (*start, stored.channels.clone())).collect();
+        let mut minutes: Parts = earlier.map(|(start, stored)| (*start, stored.channels.clone())).collect();
         let mut watched = ByChannel::default();
         let parts = hour.parts(zone);
         for part in &parts {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    ChannelAccount, Explanation, ReadingAccount, ScanAccount, SourceAccount, SubstituteAccount, VerdictAccount,
-    WindowAccount,
+    ChannelAccount, Explanation, ReadingAccount, ScanAccount, SourceAccount, SubstituteAccount,
+    VerdictAccount, WindowAccount,
 };
 use crate::domain::correction::{Input, Step};
 
@@ -87,9 +87,21 @@ fn write_source(f: &mut fmt::Formatter<'_>, source: &SourceAccount) -> fmt::Resu
     for mark in &source.marks {
         let until = mark.until.map_or("further notice".to_owned(), |until| until.to_string());
         let channel = mark.channel.as_ref().map_or(String::new(), |channel| format!(" of {channel}"));
-        row(f, &format!("mark {}", mark.mark), &format!("{}{channel}, {} to {until}", mark.claim, mark.from))?;
+        row(
+            f,
+            &format!("mark {}", mark.mark),
+            &format!("{}{channel}, {} to {until}", mark.claim, mark.from),
+        )?;
         row(f, "", &format!("by {} at {}: {}", mark.author, mark.made_at, mark.reason))?;
-        row(f, "", &format!("{}{}", mark.stage, mark.review.as_ref().map_or(String::new(), |review| format!("; {review}"))))?;
+        row(
+            f,
+            "",
+            &format!(
+                "{}{}",
+                mark.stage,
+                mark.review.as_ref().map_or(String::new(), |review| format!("; {review}"))
+            ),
+        )?;
         if let Some(contested) = &mark.contested {
             row(f, "", &format!("CONTESTED: {contested}"))?;
         }
@@ -99,7 +111,11 @@ fn write_source(f: &mut fmt::Formatter<'_>, source: &SourceAccount) -> fmt::Resu
 
 fn write_substitute(f: &mut fmt::Formatter<'_>, substitute: &SubstituteAccount) -> fmt::Result {
     let finality = if substitute.provisional { "provisional" } else { "final" };
-    writeln!(f, " SUBSTITUTED MASS {} kg, {} {} ({finality})", substitute.mass_kg, substitute.table, substitute.situation)?;
+    writeln!(
+        f,
+        " SUBSTITUTED MASS {} kg, {} {} ({finality})",
+        substitute.mass_kg, substitute.table, substitute.situation
+    )?;
     let text = format!(
         "the largest of {} valid hours looked back on (of {}), that of {}; the gap has {} hours",
         substitute.looked_back, substitute.look_back, substitute.from_hour, substitute.gap_hours

@@ -37,12 +37,8 @@ pub(super) struct Masses {
 
 impl Masses {
     pub(super) fn new(outlet: &Outlet) -> Masses {
-        let channel = |position| OfChannel {
-            position,
-            before: VecDeque::new(),
-            valid_before: 0,
-            quarter: Vec::new(),
-        };
+        let channel =
+            |position| OfChannel { position, before: VecDeque::new(), valid_before: 0, quarter: Vec::new() };
         let channels = HJ75_2017.positions(outlet).into_iter().map(channel).collect();
         Masses { channels, quarter: None, last: None }
     }
@@ -63,7 +59,8 @@ impl Masses {
         if self.is_empty() {
             return over;
         }
-        while let Some(missing) = self.last.map(|last| Window::containing(last.period, last.end, ground.zone)) {
+        while let Some(missing) = self.last.map(|last| Window::containing(last.period, last.end, ground.zone))
+        {
             if missing.start >= hour.start {
                 break;
             }
@@ -93,11 +90,10 @@ impl Masses {
     }
 
     /// No more hours: the quarter that is open is final when its last hour is there.
-    pub(super) fn finish(&mut self, ground: &Ground<'_>) -> Option<ClosedQuarter> {
+    pub(super) fn finish(&mut self) -> Option<ClosedQuarter> {
         let quarter = self.quarter.take()?;
         let minute = SignedDuration::from_mins(1);
         let is_whole = self.last.is_some_and(|last| last.end + minute > quarter.end);
-        let _ = ground;
         Some(self.close(quarter, if is_whole { Finality::Final } else { Finality::Provisional }))
     }
 

@@ -1,12 +1,12 @@
 //! The ladder equals its rungs computed one by one, in every zone; the year equals the sum of its hours.
 use super::*;
 use crate::domain::average::kilograms;
-use crate::domain::law::OutletLaw;
-use crate::domain::plant::Outlet;
-use jiff::tz::TimeZone;
 use crate::domain::evaluation::tests::{kiln, readings};
 use crate::domain::history::History;
+use crate::domain::law::OutletLaw;
+use crate::domain::plant::Outlet;
 use crate::domain::regime::HJ75_2017;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 /// 2026-03-08T00:00:00Z: New York loses an hour on this day.

@@ -70,7 +70,10 @@ fn a_stop_mark_that_nothing_contradicts_counts() {
     let law = law(vec![ruled(STOP, None, HOUR.0, HOUR.1, Stage::InForce)]);
     let hour = window(AveragingPeriod::Hour);
     let overlay = Overlay::over(&law, &kiln(), hour, &oxygen(20.8));
-    assert_eq!(overlay.at(hour.start, 0), Layer { status: Some(Status::SourceStopped), counts: false, weighs: true });
+    assert_eq!(
+        overlay.at(hour.start, 0),
+        Layer { status: Some(Status::SourceStopped), counts: false, weighs: true }
+    );
     assert_eq!(
         overlay.occupied(45),
         Occupied { state: SourceState::Stopped, marked: true, contested: false }
@@ -95,7 +98,10 @@ fn start_up_is_named_but_counts() {
     let claim = Claim::State(SourceState::StartUp);
     let law = law(vec![ruled(claim, None, HOUR.0, HOUR.1, Stage::InForce)]);
     let overlay = Overlay::over(&law, &kiln(), window(AveragingPeriod::Hour), &oxygen(13.5));
-    assert_eq!(overlay.at(at(HOUR.0), 0), Layer { status: Some(Status::StartUp), counts: true, weighs: true });
+    assert_eq!(
+        overlay.at(at(HOUR.0), 0),
+        Layer { status: Some(Status::StartUp), counts: true, weighs: true }
+    );
 }
 
 #[test]
@@ -115,7 +121,10 @@ fn an_instrument_mark_is_about_its_channel() {
     let claim = Claim::Instrument(Condition::Maintenance);
     let law = law(vec![ruled(claim, Some("a21026"), HOUR.0, HOUR.1, Stage::InForce)]);
     let overlay = Overlay::over(&law, &kiln(), window(AveragingPeriod::Hour), &oxygen(13.5));
-    assert_eq!(overlay.at(at(HOUR.0), 0), Layer { status: Some(Status::Maintenance), counts: false, weighs: false });
+    assert_eq!(
+        overlay.at(at(HOUR.0), 0),
+        Layer { status: Some(Status::Maintenance), counts: false, weighs: false }
+    );
     assert_eq!(overlay.at(at(HOUR.0), 6), Layer::NONE);
 }
 

@@ -91,13 +91,18 @@ async fn within(
 }
 
 /// The substitutes of an hour, each with what the hour that it is from has now.
-async fn substitutes(client: &Client, outlet_id: i32, hour: Timestamp) -> Result<Vec<StoredSubstitute>, Failure> {
+async fn substitutes(
+    client: &Client,
+    outlet_id: i32,
+    hour: Timestamp,
+) -> Result<Vec<StoredSubstitute>, Failure> {
     let sql = "SELECT s.position, s.mass_mg, s.method, s.situation, s.from_hour, s.look_back, s.looked_back, s.gap_hours, s.provisional, h.mass_mg \
         FROM (SELECT DISTINCT ON (position) * FROM substitute_row WHERE outlet_id = $1 AND start = $2 ORDER BY position, revision DESC) s \
         LEFT JOIN LATERAL (SELECT a.mass_mg FROM average_long a WHERE a.outlet_id = $1 AND a.source_id = 1 AND a.position = s.position \
         AND a.period = 4 AND a.start = s.from_hour ORDER BY a.revision DESC LIMIT 1) h ON true WHERE s.mass_mg IS NOT NULL";
     let rows = query(client, sql, &[&outlet_id, &hour]).await?;
-    let count = |row: &tokio_postgres::Row, index: usize| u32::try_from(row.get::<_, i32>(index)).unwrap_or(0);
+    let count =
+        |row: &tokio_postgres::Row, index: usize| u32::try_from(row.get::<_, i32>(index)).unwrap_or(0);
     let of = |row: &tokio_postgres::Row| StoredSubstitute {
         position: usize::try_from(row.get::<_, i16>(0)).unwrap_or_default(),
         mass_mg: row.get(1),
