@@ -242,15 +242,19 @@ impl SourceRule {
     }
 }
 
-/// What the signals of an outlet say of the minute that begins at `minute`, by the rule in force.
+/// What the signals of an outlet say of the minute that begins at `minute`, by the rule in force. Where the rule says nothing, oxygen
+/// well below that of air still says that something burns.
 pub fn observe(
     rule: Option<&SourceRule>,
     outlet: &Outlet,
     minute: Timestamp,
     signals: Signals<'_>,
 ) -> Observed {
-    rule.map_or(Observed { state: SourceState::Running, basis: Basis::Nothing }, |rule| {
-        rule.observe(outlet, minute, signals)
+    let observed = rule.map(|rule| rule.observe(outlet, minute, signals));
+    observed.filter(|observed| observed.basis == Basis::Signals).unwrap_or_else(|| {
+        let burns = burning(outlet, minute, signals).is_some();
+        let basis = if burns { Basis::Signals } else { Basis::Nothing };
+        Observed { state: SourceState::Running, basis }
     })
 }
 

@@ -47,6 +47,8 @@ mod web;
 mod identical;
 /// Hostile gateways, dead endpoints, late windows.
 mod hostile;
+/// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
+mod lawful;
 /// Windows on the real store.
 mod windows;
 /// House rules, as a test.

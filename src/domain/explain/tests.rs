@@ -4,9 +4,10 @@ use std::sync::Arc;
 use jiff::ToSpan;
 
 use super::*;
-use crate::domain::average::{Terms, average_scans, average_windows};
+use crate::domain::average::{StoredScan, Terms, average_scans, average_windows};
 use crate::domain::evaluation::tests::{kiln, readings};
 use crate::domain::history::Dated;
+use crate::domain::law::OutletLaw;
 use crate::domain::limit::{Comparison as Compared, Kind, Reference, Rule};
 use crate::domain::regime::HJ75_2017;
 
