@@ -53,13 +53,6 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                 "outlet {outlet}: no rule is about its process, so it will not be judged; seed rules for it"
             );
         }
-        let kept = stored.law.entries();
-        if kept > 0 {
-            eprintln!(
-                "{kept} entries of marks, orders, checks, assessments, quotas and their like are kept; \
-                 this version does not use them in figures and verdicts yet"
-            );
-        }
         Ok(())
     })
 }

@@ -36,21 +36,6 @@ pub struct Law {
     pub targets: Vec<Target>,
 }
 
-impl Law {
-    /// Entries of lists that enter figures and verdicts (source states, marks, exemptions, checks, orders, assessments, quotas).
-    pub fn entries(&self) -> usize {
-        self.source_rules.len()
-            + self.marks.len()
-            + self.exemptions.len()
-            + self.checks.len()
-            + self.orders.len()
-            + self.assessments.len()
-            + self.furnaces.len()
-            + self.quotas.len()
-            + self.targets.len()
-    }
-}
-
 /// What of the law is about one outlet, worked out as far as no signal is needed. Marks and checks grow without end: where many
 /// outlets are served the rest is kept (the frame), and they are added for a time by [`OutletLaw::with`].
 #[derive(Debug, Clone, Default, PartialEq)]

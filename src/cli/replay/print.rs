@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::replay::output::Rows;
-use crate::domain::average::kilograms;
+use crate::domain::average::{Terms, average_windows, kilograms};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Position};
 use crate::domain::pollutant::Role;
@@ -252,7 +252,10 @@ impl<'p, W: Write> Sink<'p> for Print<'_, 'p, W> {
                 .collect();
             for (position, start) in unread {
                 let hour = Window::containing(AveragingPeriod::Hour, start, self.zone);
-                if let Some(row) = empty_row(self.outlet, (hour, position), 60, &HJ75_2017) {
+                let plain = Terms::plain(&HJ75_2017, 60);
+                let averages = average_windows(hour, self.outlet, &BTreeMap::new(), plain);
+                let n_expected = averages.get(position).map_or(0, |average| average.n_expected);
+                if let Some(row) = empty_row(self.outlet, (hour, position), n_expected, &HJ75_2017) {
                     self.put((hour, position), row);
                 }
             }
