@@ -23,7 +23,7 @@ use crate::domain::plant::{Outlet, Position};
 use crate::domain::pollutant::Role;
 use crate::domain::quota::{Account, Quota, used};
 use crate::domain::source_state::SourceState;
-use crate::domain::substitution::{Finality, HJ75_2017, HourMass, substitute};
+use crate::domain::substitution::{Around, Finality, HJ75_2017, HourMass, is_missing, substitute};
 use crate::domain::times::Times;
 use crate::domain::window::Window;
 use crate::shutdown::Shutdown;
@@ -39,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const VALID: usize = 2160;
 const USUALLY: SignedDuration = SignedDuration::from_hours(135 * 24);
 const AT_MOST: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// So far into the next quarter a gap is followed: longer ones are all the same to the tables.
+const GAP: SignedDuration = SignedDuration::from_hours(48);
 /// Quarters that one change is followed through.
 const QUARTERS: usize = 6;
 
@@ -156,7 +158,9 @@ async fn quarters(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let zone = &shared.zone;
-    let mut quarter = Window::containing(AveragingPeriod::Quarter, claim.since, zone);
+    // A gap at the end of the quarter before may have become longer.
+    let since = claim.since.checked_sub(GAP).unwrap_or(claim.since);
+    let mut quarter = Window::containing(AveragingPeriod::Quarter, since, zone);
     for _quarter in 0..QUARTERS {
         if quarter.start >= now {
             break;
@@ -233,6 +237,7 @@ async fn substitutes(
     if positions.iter().any(is_short) && first < start - USUALLY {
         earlier = load(start - AT_MOST, start).await?;
     }
+    let later = load(span.end, span.end + GAP.min(now.duration_since(span.end))).await?;
     for position in positions.iter().copied() {
         let before = masses(ground, position, &earlier);
         let hours: Vec<HourMass> =
@@ -240,13 +245,36 @@ async fn substitutes(
         if hours.is_empty() {
             continue;
         }
-        let quarter = substitute(&HJ75_2017, &hours, &before, span.finality);
+        let after = gap_after(ground, position, (span, now), &later);
+        let around = Around { before: &before, after: &after };
+        let quarter = substitute(&HJ75_2017, &hours, around, span.finality);
         let of = (ground.outlet.id, position);
         let may_change = |at: Timestamp| !locks.iter().any(|times| times.holds(at));
         let within = (start, span.quarter.end);
         reckoning::store(client, of, within, (&HJ75_2017, &quarter), (may_change, now)).await?;
     }
     Ok(())
+}
+
+/// The rest of a gap that goes on into the next quarter.
+fn gap_after(
+    ground: &Ground<'_>,
+    position: Position,
+    (span, now): (&Span, Timestamp),
+    later: &Hours,
+) -> Vec<HourMass> {
+    let today = Window::containing(AveragingPeriod::Day, now, ground.zone).start;
+    let mut rest = Vec::new();
+    let mut hour = Window::containing(AveragingPeriod::Hour, span.end, ground.zone);
+    while span.finality == Finality::Final && hour.start < today.min(span.end + GAP) {
+        let next = mass(ground, position, hour, later);
+        if !is_missing(&next) {
+            break;
+        }
+        rest.push(next);
+        hour = Window::containing(AveragingPeriod::Hour, hour.end, ground.zone);
+    }
+    rest
 }
 
 fn mass(ground: &Ground<'_>, position: Position, hour: Window, hours: &Hours) -> HourMass {

@@ -241,7 +241,8 @@ fn flow(
         unit: "m3/h",
         note: None,
     });
-    let dry = dry_standard_flow(wet, conditions, regime.zero_k);
+    let as_it_flows = (MoistureBasis::Wet, StateBasis::Actual);
+    let dry = dry_standard_flow(wet, as_it_flows, conditions, regime.zero_k);
     witness.step(|| Step {
         name: "dry standard flow",
         clause: "HJ 212-2017 App. D eq. (31)",

@@ -1,18 +1,31 @@
 //! Flow and mass. Equation numbers are those of HJ 212-2017 Appendix D.
 
 use crate::domain::correction::{Conditions, STANDARD_PRESSURE_PA};
+use crate::domain::plant::{MoistureBasis, StateBasis};
 
 /// Wet flow in the duct, m3/h, eq. (29) and (30): 3600 x F x Kv x Vp. Area in m2, velocity in m/s.
 pub fn wet_flow(velocity: f64, coefficient: f64, area_m2: f64) -> Option<f64> {
     finite(3600.0 * area_m2 * coefficient * velocity)
 }
 
-/// Dry flow at standard state, m3/h, eq. (31): Q x T0/(T0+ts) x (Ba+Ps)/101325 x (1-Xsw).
-pub fn dry_standard_flow(wet_flow: f64, conditions: &Conditions, zero_k: f64) -> Option<f64> {
-    let temperature = conditions.temperature_c.filter(|t| zero_k + t > 0.0)?;
-    let pressure = conditions.pressure_pa.filter(|p| *p > 0.0)?;
-    let moisture = conditions.moisture_fraction.filter(|x| (0.0..1.0).contains(x))?;
-    finite(wet_flow * zero_k / (zero_k + temperature) * pressure / STANDARD_PRESSURE_PA * (1.0 - moisture))
+/// Dry flow at standard state, m3/h, eq. (31): Q x T0/(T0+ts) x (Ba+Ps)/101325 x (1-Xsw). Of a flow that is at standard state, or
+/// dry, already, the factor of that is left out.
+pub fn dry_standard_flow(
+    flow: f64,
+    (moisture_basis, state_basis): (MoistureBasis, StateBasis),
+    conditions: &Conditions,
+    zero_k: f64,
+) -> Option<f64> {
+    let mut dry = flow;
+    if state_basis == StateBasis::Actual {
+        let temperature = conditions.temperature_c.filter(|t| zero_k + t > 0.0)?;
+        let pressure = conditions.pressure_pa.filter(|p| *p > 0.0)?;
+        dry = dry * zero_k / (zero_k + temperature) * pressure / STANDARD_PRESSURE_PA;
+    }
+    if moisture_basis == MoistureBasis::Wet {
+        dry *= 1.0 - conditions.moisture_fraction.filter(|x| (0.0..1.0).contains(x))?;
+    }
+    finite(dry)
 }
 
 /// Emission rate, kg/h, eq. (33): C x Q x 1e-6, with the dry standard concentration at actual oxygen (mg/m3) and the dry
@@ -50,7 +63,10 @@ mod tests {
             moisture_fraction: Some(0.1),
             oxygen_percent: None,
         };
-        let dry = dry_standard_flow(wet, &conditions, 273.0).unwrap();
+        let of = |moisture, state| dry_standard_flow(wet, (moisture, state), &conditions, 273.0).unwrap();
+        let dry = of(MoistureBasis::Wet, StateBasis::Actual);
+        assert_eq!(of(MoistureBasis::Dry, StateBasis::Standard), wet);
+        assert_eq!(format!("{:.1}", of(MoistureBasis::Wet, StateBasis::Standard)), "285768.0");
         assert_eq!(format!("{dry:.1}"), "201281.3");
         assert_eq!(format!("{:.4}", rate(60.0, dry).unwrap()), "12.0769");
         assert_eq!(mass_mg(12.076_66, 1.0 / 60.0), Some(201_278));

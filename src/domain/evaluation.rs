@@ -8,7 +8,7 @@ use crate::domain::correction::{
 use crate::domain::emission::{dry_standard_flow, wet_flow};
 use crate::domain::flag::Flag;
 use crate::domain::limit::Reference;
-use crate::domain::plant::{ChannelSettings, MoistureBasis, Outlet, OutletSettings, Unit};
+use crate::domain::plant::{ChannelSettings, MoistureBasis, Outlet, OutletSettings, StateBasis, Unit};
 use crate::domain::pollutant::Role;
 use crate::domain::regime::Regime;
 use crate::domain::scan::Reading;
@@ -173,7 +173,7 @@ fn flow_bases(
     (conditions, regime): (&Conditions, &Regime),
     witness: &mut impl Witness,
 ) -> Bases {
-    let wet = if channel.unit == Unit::MetrePerSecond {
+    let (flow, bases) = if channel.unit == Unit::MetrePerSecond {
         let wet = outlet.area_m2.and_then(|area| wet_flow(measured, outlet.velocity_coefficient, area));
         witness.step(|| Step {
             name: "wet flow",
@@ -188,29 +188,47 @@ fn flow_bases(
             unit: "m3/h",
             note: wet.is_none().then(|| "the outlet has no duct area".to_owned()),
         });
-        wet
-    } else if channel.unit == Unit::CubicMetrePerSecond {
-        Some(measured * 3600.0)
+        // A velocity is that of the gas as it flows.
+        (wet, (MoistureBasis::Wet, StateBasis::Actual))
     } else {
-        Some(measured)
+        let seconds = if channel.unit == Unit::CubicMetrePerSecond { 3600.0 } else { 1.0 };
+        (Some(measured * seconds), (channel.moisture_basis, channel.state_basis))
     };
-    let dry = wet.and_then(|wet| dry_standard_flow(wet, conditions, regime.zero_k));
-    witness.step(|| Step {
+    let dry = flow.and_then(|flow| dry_standard_flow(flow, bases, conditions, regime.zero_k));
+    witness.step(|| dry_flow_step(flow, bases, (conditions, regime), dry));
+    Bases { standard: None, dry }
+}
+
+/// The step to a dry flow at standard state: only what the flow is not yet is applied.
+fn dry_flow_step(
+    flow: Option<f64>,
+    (moisture_basis, state_basis): (MoistureBasis, StateBasis),
+    (conditions, regime): (&Conditions, &Regime),
+    dry: Option<f64>,
+) -> Step {
+    let mut inputs = vec![input("Q", flow, "m3/h")];
+    if state_basis == StateBasis::Actual {
+        inputs.push(input("ts", conditions.temperature_c, "C"));
+        inputs.push(input("Ba+Ps", conditions.pressure_pa, "Pa"));
+        inputs.push(input("T0", regime.zero_k, "K"));
+    }
+    if moisture_basis == MoistureBasis::Wet {
+        inputs.push(input("Xsw", conditions.moisture_fraction, "fraction"));
+    }
+    Step {
         name: "dry flow",
         clause: "HJ 212-2017 App. D eq. (31)",
-        formula: "Q x T0/(T0+ts) x (Ba+Ps)/101325 x (1-Xsw)",
-        inputs: vec![
-            input("Q", wet, "m3/h"),
-            input("ts", conditions.temperature_c, "C"),
-            input("Ba+Ps", conditions.pressure_pa, "Pa"),
-            input("Xsw", conditions.moisture_fraction, "fraction"),
-            input("T0", regime.zero_k, "K"),
-        ],
+        formula: match (moisture_basis, state_basis) {
+            (MoistureBasis::Wet, StateBasis::Actual) => "Q x T0/(T0+ts) x (Ba+Ps)/101325 x (1-Xsw)",
+            (MoistureBasis::Dry, StateBasis::Actual) => "Q x T0/(T0+ts) x (Ba+Ps)/101325 (dry already)",
+            (MoistureBasis::Wet, StateBasis::Standard) => "Q x (1-Xsw) (at standard state already)",
+            (MoistureBasis::Dry, StateBasis::Standard) => "Q (dry and at standard state already)",
+        },
+        inputs,
         result: dry,
         unit: "m3/h",
         note: dry.is_none().then(|| "temperature, pressure or moisture is not available".to_owned()),
-    });
-    Bases { standard: None, dry }
+    }
 }
 
 #[cfg(test)]

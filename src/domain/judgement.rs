@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::assessment::{Assessed, Assessment, Counted, assess};
-use crate::domain::average::{ChannelAverage, flow_of, kilograms};
+use crate::domain::average::{ChannelAverage, Terms, average_windows, flow_of, kilograms};
 use crate::domain::correction::Witness;
 use crate::domain::exceedance::{Outcome, Verdict, judge, rules_for};
 use crate::domain::exemption::{Exempted, Exemption, exempted};
@@ -22,6 +22,7 @@ use crate::domain::plant::{ChannelCode, Outlet, Position};
 use crate::domain::pollutant::Role;
 use crate::domain::quality::{Cause, out_at};
 use crate::domain::regime::Regime;
+use crate::domain::source_state::SourceState;
 use crate::domain::validity::{Occupied, Overlay, Sourced, source_state};
 use crate::domain::window::{Window, lower};
 
@@ -188,6 +189,9 @@ impl<'g> Ground<'g> {
             .filter(|minute| window.contains(*minute))
             .map(|minute| source_state(self.law, self.outlet, minute, &signals))
             .collect();
+        // What was emitted, whatever the source is said to be doing.
+        let emitted = average_windows(window, self.outlet, parts, Terms::plain(self.regime, 60));
+        let averages = if overlay.is_empty() { averages } else { &emitted };
         let measured = |measure: &Measure| self.measured(measure, averages);
         let hour = Hour { start: window.start, minutes: &minutes, measured: &measured };
         let found = judge_order(order, &hour)?;
@@ -320,6 +324,12 @@ impl<'g> Ground<'g> {
         if let Some((exemption, outcome)) = exemption {
             parts.push(outcome.told(exemption));
         }
+        // A state that fills the window is its status; one that does not is told.
+        if overlay.occupied(self.needed(window)).state == SourceState::Running {
+            for (state, minutes) in overlay.states() {
+                parts.push(format!("{} for {minutes} minutes", state.name()));
+            }
+        }
         for (mark, (at, contest)) in overlay.contests() {
             parts.push(format!(
                 "mark {mark} ({}) is contested: {} shows {} at {at}",
@@ -358,7 +368,7 @@ fn assessed(
     };
     let not_judged = counted.total() - share.whole;
     let remark = format!(
-        "{} of {} judged windows of a {} met {}: {share}, needed {}; {not_judged} not judged",
+        "{} of {} judged {} windows met {}: {share}, needed {}; {not_judged} not judged",
         share.part,
         share.whole,
         period.name(),

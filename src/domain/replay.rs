@@ -46,7 +46,7 @@ pub struct ClosedQuarter {
 /// Takes windows and quarters that are over.
 pub trait Sink<'p> {
     fn closed(&mut self, closed: Closed<'_, 'p>);
-    /// Comes before any hour of the next quarter; windows that are made of its hours may still follow.
+    /// Hours of the next quarter may have come before it (a gap at its end goes on), and windows that are made of its hours may follow.
     fn quarter(&mut self, quarter: ClosedQuarter);
 }
 
@@ -148,7 +148,8 @@ impl<'p> Replay<'p> {
                     self.close(level, sink);
                 }
             }
-            if fine && let Some(quarter) = self.masses.finish() {
+            let quarters = if fine { self.masses.finish() } else { Vec::new() };
+            for quarter in quarters {
                 sink.quarter(quarter);
             }
         }

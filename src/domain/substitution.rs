@@ -167,12 +167,21 @@ impl Quarter {
 /// A valid hour's beginning and mass.
 type Known = (Timestamp, i64);
 
-/// Substitutes the missing masses of a quarter. `before` are the hours before it, at least as many as hold 2160 valid ones;
-/// both in any order, each hour once.
-pub fn substitute(table: &Table, quarter: &[HourMass], before: &[HourMass], finality: Finality) -> Quarter {
-    let mut all: Vec<&HourMass> = before.iter().chain(quarter).collect();
+/// The hours around a quarter, in any order, each once.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// At least as many as hold the 2160 valid ones that may be looked back on.
+    pub before: &'a [HourMass],
+    /// To the end of a gap that goes on into the next quarter.
+    pub after: &'a [HourMass],
+}
+
+/// Substitutes the missing masses of a quarter.
+pub fn substitute(table: &Table, quarter: &[HourMass], around: Around<'_>, finality: Finality) -> Quarter {
+    let mut all: Vec<&HourMass> = around.before.iter().chain(quarter).chain(around.after).collect();
     all.sort_by_key(|hour| hour.start);
     let first = quarter.iter().map(|hour| hour.start).min();
+    let last = quarter.iter().map(|hour| hour.start).max();
     let capture = Capture::count(quarter.iter().map(HourMass::class));
     let valid: Vec<Known> = all
         .iter()
@@ -188,7 +197,7 @@ pub fn substitute(table: &Table, quarter: &[HourMass], before: &[HourMass], fina
         substituted_mg: 0,
     };
     for gap in gaps(&all) {
-        for hour in gap.iter().filter(|hour| Some(hour.start) >= first) {
+        for hour in gap.iter().filter(|hour| Some(hour.start) >= first && Some(hour.start) <= last) {
             if let Some(found) = substitute_of(table, (hour, gap), capture.rate(), &valid) {
                 result.substituted_mg += i128::from(found.mass_mg);
                 result.substitutes.push(found);
@@ -201,6 +210,11 @@ pub fn substitute(table: &Table, quarter: &[HourMass], before: &[HourMass], fina
     let counted = quarter.iter().filter(|hour| needs(hour).is_none());
     result.measured_mg += counted.map(|hour| i128::from(hour.mass_mg.unwrap_or(0))).sum::<i128>();
     result
+}
+
+/// Whether an hour is part of a gap.
+pub fn is_missing(hour: &HourMass) -> bool {
+    needs(hour).is_some()
 }
 
 /// Whether an hour needs a substitute, and by which table.

@@ -227,7 +227,10 @@ impl<'p, W: Write> Sink<'p> for Print<'_, 'p, W> {
 
     fn quarter(&mut self, quarter: ClosedQuarter) {
         let window = quarter.window;
-        let held = std::mem::take(&mut self.held);
+        let all = std::mem::take(&mut self.held);
+        let (held, later) = all.into_iter().partition(|(held, _, _)| held.start < window.end);
+        self.held = later;
+        let held: Vec<(Window, Position, Row<'p>)> = held;
         let read: BTreeSet<Of> = held
             .iter()
             .filter(|(window, _, _)| window.period == AveragingPeriod::Hour)

@@ -163,7 +163,7 @@ fn account(hour: Window, one: &Judged<'_>, steps: Vec<Step>, stored: bool) -> Ve
         mark,
         reference_oxygen: one.by.reference_oxygen(),
         excess_air,
-        comparison: one.by.comparison(),
+        comparison: one.by.comparison(hour),
         limit: one.verdict.limit,
         unit: one.by.unit(hour),
         steps,

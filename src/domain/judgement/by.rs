@@ -68,13 +68,15 @@ impl<'g> By<'g> {
     }
 
     /// How the value is compared with the limit.
-    pub const fn comparison(&self) -> &'static str {
+    pub fn comparison(&self, window: Window) -> &'static str {
         match self {
             By::Rule(rule) => rule.comparison.name(),
             By::Order(Order { demand: Demand::Limit { comparison, .. }, .. }) => {
                 comparison.comparison().name()
             }
             By::Order(_) => "full-value",
+            // So many events a day are allowed; a temperature must be reached.
+            By::Furnace(_) if window.period == AveragingPeriod::Day => "full-value",
             By::Furnace(_) | By::Assessment(_) => "at-least",
         }
     }

@@ -10,7 +10,7 @@ use crate::domain::judgement::{Ground, Parts};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Position};
 use crate::domain::replay::ClosedQuarter;
-use crate::domain::substitution::{Finality, HJ75_2017, HourMass, substitute};
+use crate::domain::substitution::{Around, Finality, HJ75_2017, HourMass, Quarter, is_missing, substitute};
 use crate::domain::validity::Overlay;
 use crate::domain::window::Window;
 
@@ -24,23 +24,32 @@ struct OfChannel {
     /// Valid hours in `before`.
     valid_before: usize,
     quarter: Vec<HourMass>,
+    /// Hours after a quarter whose last gap goes on.
+    next: Vec<HourMass>,
 }
 
 /// The masses of one outlet.
 #[derive(Debug)]
 pub(super) struct Masses {
     channels: Vec<OfChannel>,
-    quarter: Option<Window>,
+    /// Over, but a gap at its end goes on: how long it is, is not known yet.
+    over: Option<Window>,
+    open: Option<Window>,
     /// The newest hour.
     last: Option<Window>,
 }
 
 impl Masses {
     pub(super) fn new(outlet: &Outlet) -> Masses {
-        let channel =
-            |position| OfChannel { position, before: VecDeque::new(), valid_before: 0, quarter: Vec::new() };
+        let channel = |position| OfChannel {
+            position,
+            before: VecDeque::new(),
+            valid_before: 0,
+            quarter: Vec::new(),
+            next: Vec::new(),
+        };
         let channels = HJ75_2017.positions(outlet).into_iter().map(channel).collect();
-        Masses { channels, quarter: None, last: None }
+        Masses { channels, over: None, open: None, last: None }
     }
 
     /// Nothing of the outlet is ever substituted.
@@ -77,24 +86,40 @@ impl Masses {
         ground: &Ground<'_>,
         (hour, averages): (Window, Option<&[ChannelAverage]>),
         overlay: &Overlay,
-    ) -> Option<ClosedQuarter> {
-        let over = self.quarter.filter(|quarter| !quarter.contains(hour.start));
-        let closed = over.map(|quarter| self.close(quarter, Finality::Final));
-        self.quarter = Some(Window::containing(AveragingPeriod::Quarter, hour.start, ground.zone));
+    ) -> Vec<ClosedQuarter> {
+        let mut closed = Vec::new();
+        let quarter = Window::containing(AveragingPeriod::Quarter, hour.start, ground.zone);
+        if let Some(over) = self.open.filter(|open| *open != quarter) {
+            // A gap of a whole quarter and more ends nothing.
+            closed.extend(self.over.take().map(|before| self.close(before, Finality::Final)));
+            self.over = Some(over);
+        }
+        self.open = Some(quarter);
         for channel in &mut self.channels {
             let average = averages.and_then(|averages| averages.get(channel.position));
-            channel.quarter.push(HourMass::of(ground, channel.position, (hour, average), overlay));
+            let mass = HourMass::of(ground, channel.position, (hour, average), overlay);
+            if self.over.is_some() { &mut channel.next } else { &mut channel.quarter }.push(mass);
         }
         self.last = Some(hour);
+        if let Some(over) = self.over
+            && self.channels.iter().all(OfChannel::gap_has_ended)
+        {
+            self.over = None;
+            closed.push(self.close(over, Finality::Final));
+        }
         closed
     }
 
     /// No more hours: the quarter that is open is final when its last hour is there.
-    pub(super) fn finish(&mut self) -> Option<ClosedQuarter> {
-        let quarter = self.quarter.take()?;
-        let minute = SignedDuration::from_mins(1);
-        let is_whole = self.last.is_some_and(|last| last.end + minute > quarter.end);
-        Some(self.close(quarter, if is_whole { Finality::Final } else { Finality::Provisional }))
+    pub(super) fn finish(&mut self) -> Vec<ClosedQuarter> {
+        let mut closed = Vec::new();
+        closed.extend(self.over.take().map(|over| self.close(over, Finality::Final)));
+        if let Some(open) = self.open.take() {
+            let minute = SignedDuration::from_mins(1);
+            let is_whole = self.last.is_some_and(|last| last.end + minute > open.end);
+            closed.push(self.close(open, if is_whole { Finality::Final } else { Finality::Provisional }));
+        }
+        closed
     }
 
     fn close(&mut self, window: Window, finality: Finality) -> ClosedQuarter {
@@ -104,9 +129,14 @@ impl Masses {
 }
 
 impl OfChannel {
-    fn close(&mut self, finality: Finality) -> crate::domain::substitution::Quarter {
-        let hours = std::mem::take(&mut self.quarter);
-        let quarter = substitute(&HJ75_2017, &hours, self.before.make_contiguous(), finality);
+    fn gap_has_ended(&self) -> bool {
+        !self.quarter.last().is_some_and(is_missing) || self.next.iter().any(|hour| !is_missing(hour))
+    }
+
+    fn close(&mut self, finality: Finality) -> Quarter {
+        let hours = std::mem::replace(&mut self.quarter, std::mem::take(&mut self.next));
+        let around = Around { before: self.before.make_contiguous(), after: &self.quarter };
+        let quarter = substitute(&HJ75_2017, &hours, around, finality);
         self.valid_before += hours.iter().filter(|hour| counts(hour)).count();
         self.before.extend(hours);
         // As few as hold all the valid ones that may be looked back on.

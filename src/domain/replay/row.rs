@@ -135,7 +135,7 @@ pub fn rows<'c, 'p>(
         closed.judged.iter().map(|one| (one.shown_at(outlet), one)).collect();
     closed.averages.iter().zip(&outlet.channels).enumerate().map(move |(position, (average, channel))| {
         let of_channel = shown.iter().filter(|(positions, _)| positions.contains(&position));
-        let verdicts = of_channel.map(|(_, one)| verdict(one)).collect();
+        let verdicts = of_channel.map(|(_, one)| verdict(one, closed.window)).collect();
         (position, row((&outlet.code, channel.code.as_str()), closed.window, average, (regime, verdicts)))
     })
 }
@@ -198,14 +198,14 @@ fn row<'p>(
     }
 }
 
-fn verdict<'p>(one: &Judged<'p>) -> RowVerdict<'p> {
+fn verdict<'p>(one: &Judged<'p>, window: Window) -> RowVerdict<'p> {
     RowVerdict {
         rule: one.by.code(),
         kind: one.by.kind().name(),
         reference_oxygen: one.by.reference_oxygen(),
         corrected: one.verdict.corrected,
         limit: one.verdict.limit,
-        comparison: one.by.comparison(),
+        comparison: one.by.comparison(window),
         verdict: one.verdict.outcome.name(),
         ratio_over: one.verdict.ratio_over,
         remark: one.remark.clone(),

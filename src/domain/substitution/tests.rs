@@ -41,7 +41,18 @@ fn quarter(replaced: impl IntoIterator<Item = HourMass>) -> Vec<HourMass> {
 }
 
 fn substituted(quarter: &[HourMass]) -> Quarter {
-    substitute(&HJ75_2017, quarter, &before(), Finality::Final)
+    substitute(&HJ75_2017, quarter, Around { before: &before(), after: &[] }, Finality::Final)
+}
+
+const NOTHING: Around<'_> = Around { before: &[], after: &[] };
+
+#[test]
+fn a_gap_over_the_end_of_a_quarter_has_one_length() {
+    let after: Vec<HourMass> = (2208..2228).map(missing).collect();
+    let hours = quarter((2198..2208).map(missing));
+    let found = substitute(&HJ75_2017, &hours, Around { before: &before(), after: &after }, Finality::Final);
+    assert_eq!(found.substitutes.len(), 10, "those of the next quarter are its own");
+    assert!(found.substitutes.iter().all(|one| (one.gap_hours, one.look_back) == (30, 720)));
 }
 
 #[test]
@@ -91,7 +102,12 @@ fn a_gap_goes_on_over_the_turn_of_the_quarter_but_only_the_quarter_is_substitute
     for hour in earlier.iter_mut().filter(|hour| hour.start >= self::hour(-20)) {
         *hour = missing(hour.start.as_second() / 3600);
     }
-    let found = substitute(&HJ75_2017, &quarter((0..10).map(missing)), &earlier, Finality::Provisional);
+    let found = substitute(
+        &HJ75_2017,
+        &quarter((0..10).map(missing)),
+        Around { before: &earlier, after: &[] },
+        Finality::Provisional,
+    );
     assert_eq!(found.substitutes.len(), 10);
     assert_eq!((found.substitutes[0].gap_hours, found.substitutes[0].look_back), (30, 720));
     assert_eq!(found.finality, Finality::Provisional);
@@ -110,12 +126,12 @@ fn stopped_hours_are_no_gap_and_in_no_denominator() {
 
 #[test]
 fn with_little_or_nothing_to_look_back_on_it_says_so() {
-    let few = substitute(&HJ75_2017, &quarter([missing(10)]), &[], Finality::Final);
+    let few = substitute(&HJ75_2017, &quarter([missing(10)]), NOTHING, Finality::Final);
     assert_eq!(
         (few.substitutes[0].looked_back, few.substitutes[0].look_back, few.substitutes[0].mass_mg),
         (10, 180, 5)
     );
-    let none = substitute(&HJ75_2017, &quarter([missing(0)]), &[], Finality::Final);
+    let none = substitute(&HJ75_2017, &quarter([missing(0)]), NOTHING, Finality::Final);
     assert_eq!((none.substitutes.len(), none.without), (0, vec![hour(0)]));
     // A valid hour without a mass is missing as far as mass goes, and what an invalid hour could measure stays measured.
     let no_flow = HourMass { mass_mg: None, ..valid(100, 0) };
@@ -142,7 +158,7 @@ proptest! {
     fn nothing_is_lost_and_nothing_is_counted_twice(hours in prop::collection::vec(any_hour(), 50..300), seed in any::<u64>()) {
         let mut hours: Vec<HourMass> = hours.into_iter().enumerate().map(|(index, kind)| of(kind, index as i64)).collect();
         let before = before();
-        let found = substitute(&HJ75_2017, &hours, &before, Finality::Final);
+        let found = substitute(&HJ75_2017, &hours, Around { before: &before, after: &[] }, Finality::Final);
         let needing = hours.iter().filter(|hour| needs(hour).is_some()).count();
         prop_assert_eq!(found.substitutes.len() + found.without.len(), needing);
         let sum: i128 = found.substitutes.iter().map(|one| i128::from(one.mass_mg)).sum();
@@ -156,6 +172,6 @@ proptest! {
         // The order in which hours come does not matter.
         let turn = (seed % hours.len() as u64) as usize;
         hours.rotate_left(turn);
-        prop_assert_eq!(found, substitute(&HJ75_2017, &hours, &before, Finality::Final));
+        prop_assert_eq!(found, substitute(&HJ75_2017, &hours, Around { before: &before, after: &[] }, Finality::Final));
     }
 }

@@ -110,7 +110,7 @@ const VERDICTS: &str = "SELECT DISTINCT ON (v.start, v.source_id, v.position, v.
     coalesce(r.kind, CASE l.list WHEN 'order' THEN 'order' WHEN 'assessment' THEN 'assessment' ELSE 'violation' END), \
     coalesce(r.document, l.body->>'document', ''), coalesce(r.mark, 'V'), \
     coalesce(r.reference_oxygen_percent, (l.body #>> '{demand,limit,reference_oxygen_percent}')::float8), r.excess_air, v.corrected, \
-    v.limit_mg_m3, coalesce(r.comparison, l.body #>> '{demand,limit,comparison}', CASE l.list WHEN 'order' THEN 'full-value' ELSE 'at-least' END), \
+    v.limit_mg_m3, coalesce(r.comparison, l.body #>> '{demand,limit,comparison}', CASE WHEN l.list = 'order' OR (l.list = 'furnace' AND v.period = 5) THEN 'full-value' ELSE 'at-least' END), \
     v.outcome, v.ratio_over, v.remark FROM verdict_row v LEFT JOIN rule r ON r.id = v.rule_id \
     LEFT JOIN law_entry l ON v.rule_id < 0 AND l.id = -v.rule_id \
     WHERE v.outlet_id = $1 AND v.source_id = ANY('{1,2}') AND v.period = $2 AND v.start >= $3 AND v.start < $4 \

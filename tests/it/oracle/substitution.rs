@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use cems::domain::capture::HourClass;
 use cems::domain::quality::{Cause, OutOfControl, out_at, out_of_control};
 use cems::domain::share::{Percent, Share};
-use cems::domain::substitution::{HJ75_2017, HourMass, Quarter, Substitute, substitute};
+use cems::domain::substitution::{Around, HJ75_2017, HourMass, Quarter, Substitute, substitute};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ fn agree(place: &str, case: &Case, answer: &Value, met: &mut Met) -> u64 {
         .map(|hour| json!([hour.start.as_second(), hour.last_good.map(Timestamp::as_second)]))
         .collect();
     assert_eq!(Value::Array(out), answer["out"], "{place}: hours out of control");
-    let found = substitute(&HJ75_2017, &within, &before, case.finality);
+    let found = substitute(&HJ75_2017, &within, Around { before: &before, after: &[] }, case.finality);
     assert_eq!(found.finality, case.finality, "{place}");
 
     let capture = found.capture;
