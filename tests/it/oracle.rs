@@ -6,6 +6,8 @@
 mod lawful;
 /// Random lists of the law, likewise.
 mod lists;
+/// Random tests of states and demands of orders.
+mod proofs;
 /// Random quarters and check calendars, as the domain and as the oracle take them.
 mod quarter;
 /// Random outlets, rules and readings, as the domain and as the oracle take them.

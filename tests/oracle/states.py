@@ -7,7 +7,8 @@
   stop and dry oxygen is more than two points below that of air. Then the signals have it.
 - What an instrument shows that the bureau agrees was out of order proves nothing.
 - A stopped source goes before an instrument's condition, that before every other state. Stopped minutes do not count in means, but
-  their mass does; minutes of an instrument that was out of order count in neither, and without the flow nothing can be weighed.
+  their mass does; minutes of an instrument that was out of order count in neither, nor does the mass of any minute whose flow comes
+  from such an instrument.
 """
 
 from decimal import Decimal
@@ -124,11 +125,19 @@ class States:
         believed = mark is not None and mark["in_effect"] and contested is None
         return Minute(mark["claim"] if believed else observed, observed, heard, mark, contested)
 
+    def flow_from(self, at):
+        """The channel that a minute's flow comes from."""
+        usable = {
+            channel["role"]: index
+            for index, (channel, average) in reversed(list(enumerate(zip(self.case["channels"], self.rows.get(at, [])))))
+            if average.valid and average.dry is not None
+        }
+        return usable.get("flow", usable.get("velocity"))
+
     def over(self, at, index):
         """(status in place of the minute's own, whether it counts, whether its mass does)"""
         state, condition = self.minutes[at].state, self.conditions.get((at, index))
-        flows = [i for i, c in enumerate(self.case["channels"]) if c["role"] in ("flow", "velocity")]
-        weighs = condition is None and all((at, flow) not in self.conditions for flow in flows)
+        weighs = condition is None and (at, self.flow_from(at)) not in self.conditions
         if state == "stopped":
             return "F", False, weighs
         if condition is not None:

@@ -31,7 +31,7 @@ fn channel(code: &'static str, role: Role, unit: Unit, high: &'static str) -> Dr
     Drawn { code, role, unit, wet, actual, as_no, molar, high, low: "-50", period_ms: 60_000, around: (0, 0) }
 }
 
-fn channels(rng: &mut Rng) -> Vec<Drawn> {
+fn channels(rng: &mut Rng, burns_waste: bool) -> Vec<Drawn> {
     let pollutant = |code| channel(code, Role::Pollutant, Unit::MgPerM3, "400");
     let mut drawn = vec![Drawn { wet: rng.bool(), actual: rng.bool(), ..pollutant("a21026") }];
     if rng.u8(0..4) == 0 {
@@ -49,15 +49,17 @@ fn channels(rng: &mut Rng) -> Vec<Drawn> {
     if rng.u8(0..4) == 0 {
         drawn.push(channel("a01014", Role::Moisture, Unit::Percent, "40"));
     }
-    match rng.u8(0..4) {
-        0 => drawn.push(channel("a00000", Role::Flow, Unit::CubicMetrePerHour, "900000")),
-        1 | 2 => drawn.push(channel("a01011", Role::Velocity, Unit::MetrePerSecond, "40")),
-        _ => {}
+    let flow = rng.u8(0..8);
+    if matches!(flow, 0..3) {
+        drawn.push(channel("a01011", Role::Velocity, Unit::MetrePerSecond, "40"));
+    }
+    if matches!(flow, 2..6) {
+        drawn.push(channel("a00000", Role::Flow, Unit::CubicMetrePerHour, "900000"));
     }
     if rng.bool() {
         drawn.push(channel("g10101", Role::Other, Unit::Plain, "10"));
     }
-    if rng.u8(0..3) == 0 {
+    if burns_waste {
         let thermocouples = ["a01901", "a01901-2", "a01901-3", "a01901-4", "a01901-5"];
         let first = rng.usize(0..3);
         drawn.extend(
@@ -186,7 +188,7 @@ fn rules(rng: &mut Rng, drawn: &[Drawn], change: i64) -> Vec<(Rule, Value)> {
         for number_of_it in 0..rng.u8(1..4) {
             let period = match rng.u8(0..3) {
                 0 => AveragingPeriod::Hour,
-                1 => AveragingPeriod::ALL[rng.usize(1..5)],
+                1 => AveragingPeriod::ALL[rng.usize(1..4)],
                 _ => AveragingPeriod::ALL[rng.usize(0..7)],
             };
             let (reference, reference_theirs) = match rng.u8(0..3) {
@@ -230,12 +232,12 @@ fn rules(rng: &mut Rng, drawn: &[Drawn], change: i64) -> Vec<(Rule, Value)> {
 pub fn case(seed: u64) -> Case {
     let mut rng = Rng::with_seed(seed);
     let rng = &mut rng;
-    let zone = pick(rng, &ZONES);
+    let zone = ZONES[usize::try_from(seed % 4).unwrap()];
     // Some cases lie over the end of a year.
-    let day = if rng.u8(0..4) == 0 { pick(rng, &[18_992, 19_357, 20_453]) } else { rng.i64(19_000..21_000) };
+    let day = if rng.u8(0..4) == 0 { pick(rng, &[19_357, 19_722, 20_453]) } else { rng.i64(19_000..21_000) };
     let first = day * 86_400 + rng.i64(0..1440) * 60;
-    let minutes = if rng.u8(0..6) == 0 { rng.i64(1200..3600) } else { rng.i64(100..600) };
-    let drawn = channels(rng);
+    let minutes = if rng.u8(0..12) == 0 { rng.i64(1200..3000) } else { rng.i64(100..500) };
+    let drawn = channels(rng, seed % 6 < 2);
     let phases = phases(rng, first, minutes);
     let change = first + rng.i64(0..minutes) * 60;
     let (rules, rules_theirs): (Vec<Rule>, Vec<Value>) = rules(rng, &drawn, change).into_iter().unzip();
@@ -243,7 +245,8 @@ pub fn case(seed: u64) -> Case {
     let of_rules: Vec<(String, i64)> =
         rules.iter().map(|rule| (rule.code.clone(), seconds(rule.period))).collect();
     let last = first + minutes * 60;
-    let site = Site { codes: &codes, first, last, phases: &phases, rules: &of_rules };
+    let site =
+        Site { codes: &codes, first, last, phases: &phases, rules: &of_rules, is_lenient: seed % 3 == 0 };
     let (law, law_theirs) = Lists::draw(rng, &site).theirs();
     let (scans, scans_theirs) = readings(rng, &drawn, &site);
     let (settings, outlet_theirs) = random::outlet(rng);

@@ -5,15 +5,16 @@ use cems::domain::exemption::Exemption;
 use cems::domain::furnace::FurnaceRule;
 use cems::domain::law::Law;
 use cems::domain::mark::{Claim, Decision, Effect, Mark, Marking, Review};
-use cems::domain::order::{Demand, Full, Line, Measure, Order, Scope, Threshold};
+use cems::domain::order::{Line, Order, Scope};
 use cems::domain::plant::ChannelCode;
 use cems::domain::share::Percent;
-use cems::domain::source_state::{After, Side, SourceRule, SourceState, StateRule, Test};
+use cems::domain::source_state::{SourceRule, SourceState, StateRule};
 use cems::domain::times::Times;
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::proofs::{demand, states};
 use super::random::number;
 
 pub const OUTLET: &str = "kiln";
@@ -32,6 +33,8 @@ pub struct Site<'s> {
     pub phases: &'s [(SourceState, i64, i64)],
     /// Rules by code and period, in seconds of the shortest window.
     pub rules: &'s [(String, i64)],
+    /// Marks count at once, and much is exempt.
+    pub is_lenient: bool,
 }
 
 /// Both sides of all lists.
@@ -62,7 +65,7 @@ fn some<T: Copy>(rng: &mut Rng, of: &[T]) -> Vec<T> {
 }
 
 impl Site<'_> {
-    fn place(&self, code: &str) -> Option<usize> {
+    pub fn place(&self, code: &str) -> Option<usize> {
         self.codes.iter().position(|one| *one == code)
     }
 
@@ -78,7 +81,7 @@ impl Site<'_> {
     }
 }
 
-fn code_of(code: &str) -> ChannelCode {
+pub fn code_of(code: &str) -> ChannelCode {
     ChannelCode::new(code).unwrap()
 }
 
@@ -111,7 +114,7 @@ impl Lists {
 
     fn source_rules(&mut self, rng: &mut Rng, site: &Site<'_>) {
         let change = site.within(rng);
-        let spans = match rng.u8(0..6) {
+        let spans = match rng.u8(0..8) {
             0 => vec![],
             1 => vec![(0, Some(change)), (change + rng.i64(0..2) * 5400, None)],
             2 => vec![(change, None)],
@@ -137,13 +140,14 @@ impl Lists {
         let change = site.within(rng);
         for (index, (from, until)) in [(0, Some(change)), (change, None), (0, None)].into_iter().enumerate() {
             // The first two are about the outlet, one after the other; the last one is about others.
-            if rng.u8(0..4) == 0 {
+            if rng.u8(0..4) == 0 && !site.is_lenient {
                 continue;
             }
             let division = if index == 2 { "52" } else { pick(rng, &["", "41"]) };
             let industry = pick(rng, &["", "C30"]);
             let hours = rng.u32(1..48);
-            let effect = if rng.u8(0..4) == 0 { Effect::WhenAccepted } else { Effect::AtOnce };
+            let effect =
+                if rng.u8(0..4) == 0 && !site.is_lenient { Effect::WhenAccepted } else { Effect::AtOnce };
             self.add(
                 "markings",
                 json!({"from": from, "until": until, "division": division, "industry": industry,
@@ -213,11 +217,16 @@ impl Lists {
     }
 
     fn exemptions(&mut self, rng: &mut Rng, site: &Site<'_>) {
-        for index in 0..rng.u8(0..6) {
-            let (from, until) = site.some_time(rng);
+        for index in 0..rng.u8(1..6) {
+            let (mut from, mut until) = site.some_time(rng);
             let industry = if rng.u8(0..6) == 0 { "C44" } else { "C30" };
-            let pollutants = some(rng, &["a21026", "a21002", "a24088", "a01901"]);
-            let states = some(rng, &SourceState::ALL[1..]);
+            let mut pollutants = some(rng, &["a21026", "a21002", "a24088", "a01901"]);
+            let mut states = some(rng, &SourceState::ALL[1..]);
+            if site.is_lenient && index == 0 {
+                (from, until) = (0, None);
+                pollutants = vec!["a24088", "a01901", "a21026", "a21002"];
+                states = SourceState::ALL[1..].to_vec();
+            }
             let hours = if rng.bool() { rng.u32(0..6) } else { 60 };
             let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
             self.add(
@@ -324,8 +333,11 @@ impl Lists {
 
 /// A claim and its time: mostly about what happened, more or less.
 fn claimed(rng: &mut Rng, site: &Site<'_>) -> (Claim, i64, i64) {
-    let (state, begin, end) = site.phases[rng.usize(0..site.phases.len())];
-    let claim = if rng.u8(0..3) > 0 { Claim::State(state) } else { pick(rng, &Claim::ALL) };
+    let idle: Vec<_> =
+        site.phases.iter().filter(|(state, ..)| *state != SourceState::Running).copied().collect();
+    let phases = if rng.u8(0..4) == 0 || idle.is_empty() { site.phases } else { &idle };
+    let (state, begin, end) = pick(rng, phases);
+    let claim = if rng.u8(0..5) > 1 { Claim::State(state) } else { pick(rng, &Claim::ALL) };
     match rng.u8(0..8) {
         // Long ago, so that the hours of the year are used up.
         0 => {
@@ -340,116 +352,6 @@ fn claimed(rng: &mut Rng, site: &Site<'_>) -> (Claim, i64, i64) {
             let around = |rng: &mut Rng| if rng.bool() { 0 } else { rng.i64(-1200..1200) };
             let from = begin + around(rng);
             (claim, from, (end + around(rng)).max(from + 60))
-        }
-    }
-}
-
-/// Signals that tell a state: channel, side, line, release.
-const TELLS: [(SourceState, &str, &str, &str, &str); 12] = [
-    (SourceState::Stopped, "a19001", "above", "19.5", "18.4"),
-    (SourceState::Stopped, "g10101", "is", "0", "0"),
-    (SourceState::Stopped, "a01012", "below", "50", "65"),
-    (SourceState::Stopped, "a01011", "below", "1", "2.5"),
-    (SourceState::StartUp, "a01012", "below", "95", "105"),
-    (SourceState::StartUp, "g10101", "is", "2", "2"),
-    (SourceState::ShutDown, "g10101", "is", "3", "3"),
-    (SourceState::ShutDown, "a19001", "above", "13.5", "12"),
-    (SourceState::BankedFire, "a19001", "above", "17", "16.5"),
-    (SourceState::BankedFire, "g10101", "is", "4", "4"),
-    (SourceState::BankedFire, "a01012", "below", "80", "90"),
-    // No outlet has this channel.
-    (SourceState::StartUp, "a05999", "above", "1", "1"),
-];
-
-fn states(rng: &mut Rng, site: &Site<'_>) -> Vec<(StateRule, Value)> {
-    let mut order = SourceState::ALL[2..4].to_vec();
-    order.insert(rng.usize(0..3), SourceState::StartUp);
-    order.retain(|_| rng.u8(0..5) > 0);
-    // What others come after goes first.
-    order.insert(0, SourceState::Stopped);
-    let mut states = Vec::new();
-    for state in order {
-        let mut tells: Vec<_> = TELLS.iter().filter(|(tells, ..)| *tells == state).collect();
-        rng.shuffle(&mut tells);
-        tells.truncate(if rng.u8(0..3) == 0 { 2 } else { 1 });
-        let mut tests = Vec::new();
-        let mut tests_theirs = Vec::new();
-        for (_, channel, kind, line, release) in tells {
-            let minutes = if rng.u8(0..6) == 0 { 25 } else { rng.u32(1..5) };
-            let release = if rng.u8(0..3) == 0 { line } else { release };
-            let side = match *kind {
-                "above" => Side::Above { line: number(line), release: number(release) },
-                "below" => Side::Below { line: number(line), release: number(release) },
-                _ => Side::Is { code: number(line) },
-            };
-            tests.push(Test { channel: code_of(channel), side, minutes });
-            tests_theirs
-                .push(json!({"channel": site.place(channel), "kind": kind, "line": line, "release": release,
-                "minutes": minutes}));
-        }
-        let comes_after = state != SourceState::Stopped && rng.bool();
-        let after = comes_after.then(|| After { state: SourceState::Stopped, minutes: rng.u32(1..120) });
-        let theirs = json!({"state": state.name(), "tests": tests_theirs,
-            "after": after.map(|after| json!([after.state.name(), after.minutes]))});
-        states.push((StateRule { state, tests, after }, theirs));
-    }
-    states
-}
-
-fn measure(rng: &mut Rng, site: &Site<'_>) -> (Measure, Value, &'static str) {
-    match rng.u8(0..3) {
-        0 => (Measure::Flow, json!(["flow", null]), pick(rng, &["300000", "200000", "40000"])),
-        1 => {
-            (Measure::Mass("a21026".to_owned()), json!(["mass", "a21026"]), pick(rng, &["12.5", "7.5", "1"]))
-        }
-        _ => {
-            let place = rng.usize(0..site.codes.len());
-            let measure = Measure::Channel(code_of(site.codes[place]));
-            (measure, json!(["channel", place]), pick(rng, &["0", "12.5", "60", "200", "1000"]))
-        }
-    }
-}
-
-fn demand(rng: &mut Rng, site: &Site<'_>) -> (Demand, Value) {
-    match rng.u8(0..4) {
-        0 => {
-            let limit = pick(rng, &["20", "35.5", "60"]);
-            let rounded = rng.bool();
-            let oxygen = rng.bool().then_some("10");
-            let demand = Demand::Limit {
-                pollutant: "a21026".to_owned(),
-                limit_mg_m3: number(limit),
-                reference_oxygen_percent: oxygen.map(number),
-                comparison: if rounded { Full::Rounded } else { Full::FullValue },
-            };
-            let reference = oxygen.map(|oxygen| json!({"oxygen": oxygen}));
-            (
-                demand,
-                json!({"demand": "limit", "pollutant": "a21026", "limit": limit, "reference": reference, "rounded": rounded}),
-            )
-        }
-        1 => {
-            let (measure, theirs, reference) = measure(rng, site);
-            let (percent, hundredths) = pick(rng, &[("30", 3000), ("12.5", 1250), ("100", 10_000), ("0", 0)]);
-            let demand = Demand::Reduce {
-                percent: Percent::hundredths(hundredths),
-                measure,
-                reference: number(reference),
-            };
-            (
-                demand,
-                json!({"demand": "reduce", "percent": percent, "measure": theirs, "reference": reference}),
-            )
-        }
-        _ => {
-            let mut thresholds = Vec::new();
-            let mut theirs = Vec::new();
-            for _one in 0..rng.u8(0..3) {
-                let (measure, measure_theirs, above) = measure(rng, site);
-                thresholds.push(Threshold { measure, above: number(above) });
-                theirs.push(json!([measure_theirs, above]));
-            }
-            (Demand::Stop { thresholds }, json!({"demand": "stop", "thresholds": theirs}))
         }
     }
 }

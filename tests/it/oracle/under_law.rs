@@ -28,7 +28,7 @@ fn note(met: &mut Met, what: String) {
 #[test]
 fn the_oracle_agrees_under_the_law() {
     let Some(mut oracle) = Oracle::start() else { return };
-    let target = setting("CEMS_ORACLE_WINDOWS", 30_000);
+    let target = setting("CEMS_ORACLE_WINDOWS", 20_000);
     let seed = setting("CEMS_ORACLE_SEED", 20_261_121);
     let mut windows = 0;
     let mut met = Met::new();
