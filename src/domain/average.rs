@@ -15,7 +15,7 @@ use crate::domain::emission::{mass_mg, rate};
 use crate::domain::evaluation::{evaluate, own_reference};
 use crate::domain::flag::{Flag, Status};
 use crate::domain::limit::AveragingPeriod;
-use crate::domain::plant::{Channel, ChannelSettings, Outlet, OutletSettings};
+use crate::domain::plant::{Channel, ChannelSettings, Outlet, OutletSettings, Position};
 use crate::domain::pollutant::Role;
 use crate::domain::regime::{ConversionOrder, Regime};
 use crate::domain::scan::Reading;
@@ -166,7 +166,7 @@ pub fn average_windows_watched(
     let Terms { regime, n_expected, overlay } = terms;
     let mut tallies = vec![Tally::default(); outlet.channels.len()];
     for (start, averages) in lower.range(window.start..window.end) {
-        let layers = Layers::of(overlay, outlet, *start);
+        let layers = Layers::of(overlay, outlet, (*start, averages));
         for (position, (average, tally)) in averages.iter().zip(&mut tallies).enumerate() {
             tally.add_average(average, layers.at(position));
         }
@@ -197,11 +197,13 @@ struct Layers<'o> {
 }
 
 impl<'o> Layers<'o> {
-    fn of(overlay: &'o Overlay, outlet: &Outlet, start: Timestamp) -> Layers<'o> {
-        let is_flow = |role: Role| matches!(role, Role::Flow | Role::Velocity);
-        let mut flows =
-            outlet.channels.iter().enumerate().filter(|(_, channel)| is_flow(channel.factor.role));
-        let flow_out = !overlay.is_empty() && flows.any(|(position, _)| !overlay.at(start, position).weighs);
+    fn of(
+        overlay: &'o Overlay,
+        outlet: &Outlet,
+        (start, averages): (Timestamp, &[ChannelAverage]),
+    ) -> Layers<'o> {
+        let flow = if overlay.is_empty() { None } else { flow_from(outlet, averages) };
+        let flow_out = flow.is_some_and(|(position, _)| !overlay.at(start, position).weighs);
         Layers { overlay, start, flow_out }
     }
 
@@ -275,11 +277,16 @@ pub fn oxygen_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
 
 /// Mean dry standard flow of a window, m3/h, when it is valid. A flow channel goes before a velocity channel.
 pub fn flow_of(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<f64> {
+    flow_from(outlet, averages).map(|(_, flow)| flow)
+}
+
+/// The same with the position of its channel.
+fn flow_from(outlet: &Outlet, averages: &[ChannelAverage]) -> Option<(Position, f64)> {
     let of = |role: Role| {
-        let mut channels = outlet.channels.iter().zip(averages);
+        let mut channels = outlet.channels.iter().zip(averages).enumerate();
         channels
-            .find(|(channel, average)| channel.factor.role == role && average.valid)
-            .and_then(|(_, average)| average.dry)
+            .find(|(_, (channel, average))| channel.factor.role == role && average.valid)
+            .and_then(|(position, (_, average))| Some((position, average.dry?)))
     };
     of(Role::Flow).or_else(|| of(Role::Velocity))
 }

@@ -223,11 +223,11 @@ impl<'p> Replay<'p> {
         self.keep_recent(minutes, window);
     }
 
-    /// Minutes that windows after this one may still look at. All of an hour's finer windows close before it.
+    /// Minutes that windows after this one may still look at, also by a rule that is not in force yet. All of an hour's finer windows
+    /// close before it.
     fn keep_recent(&mut self, mut minutes: Parts, window: Window) {
         if window.period == AveragingPeriod::Hour {
-            let back =
-                self.ground.law.look_back_minutes(window.end, window.end + SignedDuration::from_hours(1));
+            let back = self.ground.law.look_back_minutes(window.end, Timestamp::MAX);
             let back = SignedDuration::from_mins(i64::from(back));
             minutes = minutes.split_off(&window.end.checked_sub(back).unwrap_or(window.end));
         }

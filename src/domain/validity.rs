@@ -41,11 +41,10 @@ pub fn source_state<'l>(
     signals: Signals<'_>,
 ) -> Sourced<'l> {
     let rule = law.source_rule(minute);
-    // A signal whose instrument the bureau agrees was out of order proves nothing.
+    // A signal whose instrument the bureau agrees was out of order proves nothing, whatever is marked besides.
     let trusted = |at: Timestamp, position: Position| {
-        let distrusted = condition(law, outlet, at, position)
-            .is_some_and(|ruled| matches!(ruled.stage, Stage::Accepted | Stage::Corrected));
-        if distrusted { None } else { signals(at, position) }
+        let agreed = |ruled: &Ruled| matches!(ruled.stage, Stage::Accepted | Stage::Corrected);
+        if conditions(law, outlet, at, position).any(agreed) { None } else { signals(at, position) }
     };
     let observed = observe(rule, outlet, minute, &trusted);
     let mark = state_mark(law, minute);
@@ -77,12 +76,22 @@ pub fn condition<'l>(
     minute: Timestamp,
     position: Position,
 ) -> Option<&'l Ruled> {
-    let code = outlet.channels.get(position)?.code;
+    conditions(law, outlet, minute, position).max_by_key(|ruled| ruled.mark.made_at)
+}
+
+/// Every mark in effect about it.
+fn conditions<'l>(
+    law: &'l OutletLaw,
+    outlet: &Outlet,
+    minute: Timestamp,
+    position: Position,
+) -> impl Iterator<Item = &'l Ruled> {
+    let code = outlet.channels.get(position).map(|channel| channel.code);
     law.marks
         .iter()
         .filter(|ruled| ruled.in_effect() && matches!(ruled.claim, Claim::Instrument(_)))
-        .filter(|ruled| ruled.times.holds(minute) && ruled.mark.channel.is_none_or(|channel| channel == code))
-        .max_by_key(|ruled| ruled.mark.made_at)
+        .filter(move |ruled| ruled.times.holds(minute))
+        .filter(move |ruled| ruled.mark.channel.is_none() || ruled.mark.channel == code)
 }
 
 /// What lies over one minute of one channel.

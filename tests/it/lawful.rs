@@ -487,10 +487,10 @@ async fn a_month_is_assessed_by_its_stored_verdicts() {
     due::append_all(&world.client, &[due]).await.unwrap();
     settled(&world).await;
     let sql = "SELECT v.rule, v.verdict, v.remark FROM verdict v WHERE v.period = 'month' AND v.channel = 'a21026' AND v.kind = 'assessment' \
-               AND v.remark LIKE '%judged windows of a hour met hdq-2024-5-cement-kiln-so2%'";
+               AND v.remark LIKE '%judged hour windows met hdq-2024-5-cement-kiln-so2%'";
     let row = world.client.query_one(sql, &[]).await.unwrap();
     assert_eq!(row.get::<_, &str>(1), "met");
-    assert!(row.get::<_, &str>(2).starts_with("190 of 200 judged windows"), "{}", row.get::<_, &str>(2));
+    assert!(row.get::<_, &str>(2).starts_with("190 of 200 judged hour windows"), "{}", row.get::<_, &str>(2));
     // One more, found later.
     verdict::store(&world.client, &verdicts(11, 2)).await.unwrap();
     due::append_all(&world.client, &[due]).await.unwrap();

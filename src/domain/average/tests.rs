@@ -236,6 +236,49 @@ fn a_flow_survives_one_scan_without_temperature() {
 }
 
 #[test]
+fn a_broken_velocity_weighs_nothing_only_where_the_flow_comes_from_it() {
+    use crate::domain::law::OutletLaw;
+    use crate::domain::mark::{Claim, Condition, Mark, Ruled, Stage};
+    use crate::domain::times::Times;
+
+    let window = window(AveragingPeriod::FiveMinutes);
+    let times = Times { from: window.start, until: Some(window.end) };
+    let velocity_alone = kiln();
+    let mut with_flow = kiln();
+    let mut flow = with_flow.channels[5].clone();
+    flow.factor.role = Role::Flow;
+    flow.code = crate::domain::plant::ChannelCode::new("a00000").unwrap();
+    with_flow.channels.push(flow);
+    for (outlet, weighed) in [(velocity_alone, None), (with_flow, Some(5 * 201_281))] {
+        let mark = Mark {
+            code: "m-1".to_owned(),
+            outlet: "kiln".to_owned(),
+            channel: Some(outlet.channels[5].code),
+            claim: Claim::Instrument(Condition::Fault),
+            times,
+            author: String::new(),
+            reason: String::new(),
+            made_at: window.end,
+            attachment: None,
+        };
+        let claim = mark.claim;
+        let marks = vec![Ruled { mark, review: None, stage: Stage::InForce, claim, times }];
+        let law = OutletLaw { marks, ..OutletLaw::default() };
+        let overlay = Overlay::over(&law, &outlet, window, &|_, _| None);
+        let minutes: BTreeMap<Timestamp, Vec<ChannelAverage>> = (0..5)
+            .map(|minute| {
+                let mut averages = minute_average(Status::Normal, true);
+                averages.push(averages[5]);
+                averages.truncate(outlet.channels.len());
+                (Timestamp::from_second(START + minute * 60).unwrap(), averages)
+            })
+            .collect();
+        let terms = Terms { overlay: &overlay, ..Terms::plain(&HJ75_2017, 5) };
+        assert_eq!(average_windows(window, &outlet, &minutes, terms)[0].mass_mg, weighed);
+    }
+}
+
+#[test]
 fn one_reading_a_minute_is_the_minute() {
     let mut outlet = kiln();
     for position in 0..outlet.channels.len() {

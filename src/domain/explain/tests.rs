@@ -128,7 +128,7 @@ fn what_was_stored_comes_out_again_with_every_step() {
     assert_eq!((verdict.verdict, verdict.corrected, verdict.stored), ("exceeded", Some(88.0), true));
     assert_eq!(format!("{:.2}", verdict.ratio_over.unwrap()), "1.51");
     let text = told.to_string();
-    assert!(text.contains("all 512 stored figures agree") && !text.contains("!!!"), "{text}");
+    assert!(text.contains("all 513 stored figures agree") && !text.contains("!!!"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
 }
 
@@ -150,7 +150,7 @@ fn a_figure_that_was_changed_is_told_loudly() {
             ("hour 2026-11-21T04:00:00Z rule ultra-low", "verdict", "met", "exceeded"),
         ]
     );
-    assert!(told.to_string().contains("!!! 3 OF 512 STORED FIGURES DIFFER"), "{told}");
+    assert!(told.to_string().contains("!!! 3 OF 513 STORED FIGURES DIFFER"), "{told}");
     evidence.verdicts.clear();
     assert_eq!(explained(&outlet, &evidence).differences.last().unwrap().stored, "none");
 }

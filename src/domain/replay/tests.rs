@@ -92,6 +92,45 @@ fn days_of_new_york_have_twenty_three_hours_in_march() {
 }
 
 #[test]
+fn a_rule_that_begins_looks_back_on_the_hours_before_it() {
+    use crate::domain::flag::Status;
+    use crate::domain::source_state::{After, Side, SourceRule, SourceState, StateRule, Test};
+    use crate::domain::times::Times;
+
+    let outlet = kiln_every(60_000);
+    let above = |line| Test {
+        channel: outlet.channels[1].code,
+        side: Side::Above { line, release: line },
+        minutes: 1,
+    };
+    let stopped = StateRule { state: SourceState::Stopped, tests: vec![above(19.5)], after: None };
+    let after = Some(After { state: SourceState::Stopped, minutes: 180 });
+    let start_up = StateRule { state: SourceState::StartUp, tests: vec![above(12.0)], after };
+    let rule = SourceRule {
+        outlet: "kiln".to_owned(),
+        document: String::new(),
+        times: Times { from: Timestamp::from_second(START + 7200).unwrap(), until: None },
+        states: vec![stopped, start_up],
+    };
+    let law = OutletLaw { source_rules: vec![rule], ..OutletLaw::default() };
+    let zone = TimeZone::UTC;
+    let mut hours = Vec::new();
+    let mut sink = |window: Window, averages: &[ChannelAverage]| {
+        if window.period == AveragingPeriod::Hour {
+            hours.push(averages[0].status);
+        }
+    };
+    let ground = Ground { outlet: &outlet, law: &law, regime: &HJ75_2017, zone: &zone };
+    let mut replay = Replay::new(ground, &[AveragingPeriod::Hour]);
+    for minute in 0..180 {
+        // Stopped until 00:30, two hours and a half before the last minute.
+        assert!(replay.scan(scan(minute * 60, 60.0, if minute < 30 { 20.0 } else { 13.5 }), &mut sink));
+    }
+    replay.finish(&mut sink);
+    assert_eq!(hours, [Status::Normal, Status::Normal, Status::StartUp]);
+}
+
+#[test]
 fn a_scan_of_an_earlier_minute_is_not_taken() {
     let outlet = kiln_every(60_000);
     let zone = TimeZone::UTC;

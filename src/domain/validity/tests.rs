@@ -139,6 +139,16 @@ fn an_oxygen_analyser_that_the_bureau_agrees_was_broken_contradicts_nothing() {
     }
 }
 
+#[test]
+fn a_newer_mark_does_not_undo_what_the_bureau_agreed_about_an_instrument() {
+    let broken = ruled(Claim::Instrument(Condition::Fault), Some("a19001"), HOUR.0, HOUR.1, Stage::Accepted);
+    let mut newer = ruled(Claim::Instrument(Condition::Maintenance), None, HOUR.0, HOUR.1, Stage::InForce);
+    newer.mark.made_at = at("2026-11-22T00:00:00Z");
+    let law = law(vec![ruled(STOP, None, HOUR.0, HOUR.1, Stage::InForce), broken, newer]);
+    let overlay = Overlay::over(&law, &kiln(), window(AveragingPeriod::Hour), &oxygen(10.0));
+    assert!(!overlay.occupied(45).contested);
+}
+
 fn exemption(hours_per_year: u32) -> Exemption {
     Exemption {
         code: "waste-60h".to_owned(),

@@ -26,26 +26,40 @@ pub struct Case {
 }
 
 /// One channel as it is drawn.
-struct Drawn {
-    code: &'static str,
-    role: Role,
-    unit: Unit,
-    wet: bool,
-    actual: bool,
-    as_no: bool,
-    molar: Option<&'static str>,
-    high: &'static str,
-    low: &'static str,
-    period_ms: u32,
+pub struct Drawn {
+    pub code: &'static str,
+    pub role: Role,
+    pub unit: Unit,
+    pub wet: bool,
+    pub actual: bool,
+    pub as_no: bool,
+    pub molar: Option<&'static str>,
+    pub high: &'static str,
+    pub low: &'static str,
+    pub period_ms: u32,
     /// Mean and spread, in tenths.
-    around: (i64, i64),
+    pub around: (i64, i64),
 }
 
-fn number(text: &str) -> f64 {
+impl Drawn {
+    /// The code without what tells channels of one factor apart.
+    pub fn factor(&self) -> &'static str {
+        self.code.split_once('-').map_or(self.code, |(factor, _)| factor)
+    }
+
+    /// As the oracle takes it.
+    pub fn theirs(&self) -> Value {
+        json!({"factor": self.factor(), "role": self.role.name(), "unit": self.unit.name(), "wet": self.wet,
+            "actual": self.actual, "as_no": self.as_no, "molar": self.molar, "low": self.low, "high": self.high,
+            "period_ms": self.period_ms})
+    }
+}
+
+pub fn number(text: &str) -> f64 {
     text.parse().unwrap()
 }
 
-fn channel(
+pub fn channel(
     code: &'static str,
     role: Role,
     unit: Unit,
@@ -141,18 +155,18 @@ fn channels(rng: &mut Rng, period_ms: u32) -> Vec<Drawn> {
     drawn
 }
 
-fn tenths(value: i64) -> String {
+pub fn tenths(value: i64) -> String {
     format!("{}{}.{}", if value < 0 { "-" } else { "" }, value.abs() / 10, value.abs() % 10)
 }
 
 /// Runs of one flag, so that hours lose whole quarters and not only single values.
-struct Weather {
-    flag: Flag,
-    left: u32,
+pub struct Weather {
+    pub flag: Flag,
+    pub left: u32,
 }
 
 impl Weather {
-    fn next(&mut self, rng: &mut Rng) -> Flag {
+    pub fn next(&mut self, rng: &mut Rng) -> Flag {
         if self.left == 0 {
             let bad = [
                 Flag::Calibration,
@@ -280,7 +294,7 @@ fn rules(rng: &mut Rng, drawn: &[Drawn], first: i64, periods: &[AveragingPeriod]
     rules
 }
 
-fn outlet(rng: &mut Rng) -> (OutletSettings, Value) {
+pub fn outlet(rng: &mut Rng) -> (OutletSettings, Value) {
     let policy = CutoffPolicy::ALL[rng.usize(0..3)];
     let air = if rng.bool() { "21" } else { "20.9" };
     let reference = rng.bool().then_some("10");
@@ -302,11 +316,11 @@ fn outlet(rng: &mut Rng) -> (OutletSettings, Value) {
     (settings, theirs)
 }
 
-fn settings(drawn: &Drawn) -> Channel {
+pub fn settings(drawn: &Drawn) -> Channel {
     Channel {
         code: ChannelCode::new(drawn.code).unwrap(),
         factor: Factor {
-            code: drawn.code.to_owned(),
+            code: drawn.factor().to_owned(),
             symbol: drawn.code.to_owned(),
             role: drawn.role,
             molar_mass: drawn.molar.map(number),
@@ -352,11 +366,7 @@ pub fn case(seed: u64) -> Case {
             json!([at * 1_000_000, readings])
         })
         .collect();
-    let channels_theirs: Vec<Value> = drawn
-        .iter()
-        .map(|channel| json!({"role": channel.role.name(), "unit": channel.unit.name(), "wet": channel.wet, "actual": channel.actual,
-            "as_no": channel.as_no, "molar": channel.molar, "low": channel.low, "high": channel.high, "period_ms": channel.period_ms}))
-        .collect();
+    let channels_theirs: Vec<Value> = drawn.iter().map(Drawn::theirs).collect();
     let names: Vec<&str> = periods.iter().map(|period| period.name()).collect();
     let for_the_oracle = json!({"zone": zone, "periods": names, "outlet": outlet_theirs, "channels": channels_theirs,
         "rules": rules_theirs, "scans": scans_theirs});
