@@ -1,5 +1,6 @@
 //! Flow and mass. Equation numbers are those of HJ 212-2017 Appendix D.
 
+use crate::domain::average::snap;
 use crate::domain::correction::{Conditions, STANDARD_PRESSURE_PA};
 use crate::domain::plant::{MoistureBasis, StateBasis};
 
@@ -36,7 +37,8 @@ pub fn rate(concentration: f64, flow: f64) -> Option<f64> {
 
 /// A mass in whole milligrams, so that sums are exact: kg/h over `hours`. `None` when it does not fit.
 pub fn mass_mg(rate_kg_h: f64, hours: f64) -> Option<i64> {
-    let mg = (rate_kg_h * hours * 1e6).round();
+    // Snapped first, so that half a milligram is rounded up also where binary arithmetic falls a hair short of it.
+    let mg = snap(rate_kg_h * hours * 1e6).round();
     // 2^53 mg are 9 billion kilograms: far above any hour of any stack.
     if !(-9.0e15..=9.0e15).contains(&mg) {
         return None;
@@ -70,6 +72,8 @@ mod tests {
         assert_eq!(format!("{dry:.1}"), "201281.3");
         assert_eq!(format!("{:.4}", rate(60.0, dry).unwrap()), "12.0769");
         assert_eq!(mass_mg(12.076_66, 1.0 / 60.0), Some(201_278));
+        // 27.96219 kg/h over a minute are 466,036.5 mg.
+        assert_eq!(mass_mg(27.962_19, 1.0 / 60.0), Some(466_037));
         assert_eq!(mass_mg(f64::INFINITY, 1.0), None);
     }
 }

@@ -90,15 +90,19 @@ def bases(value, channel, outlet, around):
     temperature, pressure, moisture, _ = around
     role = channel["role"]
     if role in ("velocity", "flow"):
+        wet, actual = channel["wet"], channel["actual"]
         if channel["unit"] == "m/s":
             if outlet["area"] is None:
                 return None, None
-            wet = 3600 * D(outlet["area"]) * D(outlet["kv"]) * value           # (29), (30)
-        else:
-            wet = value * 3600 if channel["unit"] == "m3/s" else value
-        if None in (temperature, pressure, moisture):
+            value = 3600 * D(outlet["area"]) * D(outlet["kv"]) * value         # (29), (30)
+            wet = actual = True
+        elif channel["unit"] == "m3/s":
+            value *= 3600
+        if (actual and None in (temperature, pressure)) or (wet and moisture is None):
             return None, None
-        return None, wet * ZERO_K / (ZERO_K + temperature) * pressure / ATMOSPHERE * (1 - moisture)  # (31)
+        if actual:
+            value = value * ZERO_K / (ZERO_K + temperature) * pressure / ATMOSPHERE                  # (31)
+        return None, value * (1 - moisture) if wet else value
     if role == "pollutant":
         if channel["unit"] == "ppm":
             value = value * D(channel["molar"]) / LITRES                       # (20), (22)
@@ -285,7 +289,8 @@ def weigh(period, averages, case):
         else:
             hours = D(channel["period_ms"] if is_slow(channel) else 60000) / 3600000
         rate = average.dry * flow / 1000000                                    # (33), kg/h
-        average.mass = int((rate * hours * 1000000).quantize(D(1), rounding=ROUND_HALF_UP)) + average.mass_at_rest
+        weighed = twelve(rate * hours * 1000000).quantize(D(1), rounding=ROUND_HALF_UP)
+        average.mass = int(weighed) + average.mass_at_rest
 
 
 def flow_of(averages, channels):

@@ -101,6 +101,7 @@ def work_out(case):
     minutes = averages.minutes_of(case)
     states = States(case, minutes)
     levels = averages.levels_of(minutes, case, states.over)
+    emitted = averages.levels_of(minutes, case).get("hour", {})
     judge = Judge(case, states)
     judged = {}
     for period in ORDER:
@@ -108,7 +109,7 @@ def work_out(case):
             end = window(case["zone"], period, start)[1]
             said = list(judge.rules(period, start, end, found))
             if period == "hour":
-                said += orders.said(case, states, start, end, found)
+                said += orders.said(case, states, start, end, found, emitted[start])
             if period == "5-minute":
                 said += judge.furnaces(start, end, found)
             if period == "day":

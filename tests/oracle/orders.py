@@ -1,9 +1,10 @@
 """What orders say of an hour that begins in their time, from docs/plant.md alone. No exemption is about orders.
 
 - Stop: the first threshold that is passed is the exceedance. Else the minutes in which the source is known not to be stopped are,
-  if there are any: known is what a signal of the source rule, a mark in effect or a contested mark speaks of. Kept, when something
+  if there are any: known is what a signal of the source rule, oxygen well below air, a mark in effect or a contested mark speaks of. Kept, when something
   was known and nothing of it spoke of running.
 - Reduce: the rate above reference x (1 - percent).
+- Both look at what was emitted in the hour, whatever the source is said to have done.
 - Limit: like a rule on hourly means.
 """
 
@@ -59,7 +60,7 @@ def stop(order, case, minutes, averages):
     return ["exceeded" if ran else "met", str(ran), "0", None]
 
 
-def said(case, states, start, end, averages):
+def said(case, states, start, end, averages, emitted):
     for order in case["law"]["orders"]:
         if not (concerns(order, case) and in_time(order, start)):
             continue
@@ -70,10 +71,10 @@ def said(case, states, start, end, averages):
             continue
         if order["demand"] == "stop":
             minutes = [states.minutes[at] for at in range(start, end, 60)]
-            index, found = None, stop(order, case, minutes, averages)
+            index, found = None, stop(order, case, minutes, emitted)
         else:
             kind, what = order["measure"]
             index = {"flow": None, "channel": what, "mass": next(iter(places(case, what)), None)}[kind]
             allowed = twelve(D(order["reference"]) * (1 - D(order["percent"]) / 100))
-            found = against(rate(order["measure"], case, averages), allowed)
+            found = against(rate(order["measure"], case, emitted), allowed)
         yield ["order", order["code"], index, *found, None]

@@ -5,6 +5,7 @@
 - The first state whose tests all hold, and whose predecessor's tests held no longer ago than allowed, is the state; else running.
 - A mark in effect says what the state is, except where a signal contests it: a test of the claimed state fails, or the claim is a
   stop and dry oxygen is more than two points below that of air. Then the signals have it.
+- Where no signal of a rule says anything, such oxygen still says that the source runs.
 - What an instrument shows that the bureau agrees was out of order proves nothing.
 - A stopped source goes before an instrument's condition, that before every other state. Stopped minutes do not count in means, but
   their mass does; minutes of an instrument that was out of order count in neither, nor does the mass of any minute whose flow comes
@@ -107,12 +108,13 @@ class States:
             value = None if test["channel"] is None else self.signals[test["channel"]].get(at)
             if value is not None and not beyond(test, value, "release"):
                 return test["channel"]
-        if claim == "stopped":
-            index = next((i for i, c in enumerate(self.case["channels"]) if c["role"] == "oxygen"), None)
-            value = None if index is None else self.signals[index].get(at)
-            if value is not None and value < D(self.case["outlet"]["air"]) - 2:
-                return index
-        return None
+        return self.burns(at) if claim == "stopped" else None
+
+    def burns(self, at):
+        """The oxygen channel, where it shows well less than air."""
+        index = next((i for i, c in enumerate(self.case["channels"]) if c["role"] == "oxygen"), None)
+        value = None if index is None else self.signals[index].get(at)
+        return index if value is not None and value < D(self.case["outlet"]["air"]) - 2 else None
 
     def minute(self, at, rule, proof):
         observed, heard = "running", False
@@ -120,6 +122,8 @@ class States:
             observed = self.observed(at, rule, proof)
             channels = {test["channel"] for entry in rule["states"] for test in entry["tests"]} - {None}
             heard = any(at in self.signals[channel] for channel in channels)
+        if not heard and self.burns(at) is not None:
+            observed, heard = "running", True
         mark = all_marks.of_state(self.marks, at)
         contested = self.contest(mark["claim"], at, rule) if mark else None
         believed = mark is not None and mark["in_effect"] and contested is None

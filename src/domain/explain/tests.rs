@@ -102,8 +102,8 @@ fn what_was_stored_comes_out_again_with_every_step() {
     let (outlet, evidence) = hour("2026-11-21T06:00:00Z");
     let told = explained(&outlet, &evidence);
     assert_eq!(told.differences, []);
-    // Flag and corrected of the scan, 11 figures of 45 minutes and of the hour, four of the verdict.
-    assert_eq!(told.compared, 2 + 11 * 45 + 11 + 4);
+    // Flag and corrected of the scan, 11 figures of 45 minutes and of the hour, five of the verdict.
+    assert_eq!(told.compared, 2 + 11 * 45 + 11 + 5);
     let so2 = &told.channels[0];
     let reading = so2.reading.as_ref().unwrap();
     assert_eq!((reading.measured, reading.corrected, reading.counts), (Some(60.0), Some(88.0), true));

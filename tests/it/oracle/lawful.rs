@@ -54,7 +54,8 @@ fn channels(rng: &mut Rng, burns_waste: bool) -> Vec<Drawn> {
         drawn.push(channel("a01011", Role::Velocity, Unit::MetrePerSecond, "40"));
     }
     if matches!(flow, 2..6) {
-        drawn.push(channel("a00000", Role::Flow, Unit::CubicMetrePerHour, "900000"));
+        let flow = channel("a00000", Role::Flow, Unit::CubicMetrePerHour, "900000");
+        drawn.push(Drawn { wet: rng.bool(), actual: rng.bool(), ..flow });
     }
     if rng.bool() {
         drawn.push(channel("g10101", Role::Other, Unit::Plain, "10"));
