@@ -6,11 +6,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
+use crate::central::heads::Heads;
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::pipeline::{SOURCE, Shared};
 use crate::central::warning::OpenKeys;
 use crate::central::windows::Closer;
+use crate::config::central::Quarantine;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
@@ -45,22 +47,29 @@ pub async fn recompute(
     let minutes = due::again(client, outlet_id, (from, to)).await?;
     // Coarser windows are named as well: rules may have changed where no figure did.
     due::append_all(client, &coarser(outlet_id, (from, to), &zone)).await?;
+    let shared = alone(plant, zone);
+    let mut closer = Closer::new(shared, session, SignedDuration::ZERO);
+    let (windows, revisions) = closer.settle_outlet(outlet_id).await?;
+    Ok(Recomputed { minutes, windows, revisions })
+}
+
+/// What one process shares that is no centre: nothing else runs beside it.
+pub(super) fn alone(plant: Plant, zone: TimeZone) -> Shared {
     let (_line, plant) = watch::channel(Arc::new(plant));
-    let shared = Shared {
+    Shared {
         plant,
         regime: &HJ75_2017,
         zone,
         debounce: SignedDuration::ZERO,
         open: OpenKeys::default(),
         life: Life::default(),
+        heads: Heads::default(),
+        cap: Quarantine::default(),
         meters: Meters::new(&Metrics::default()),
         readiness: Readiness::default(),
         plant_revision: Arc::default(),
         outbox: Arc::new(Notify::new()),
-    };
-    let mut closer = Closer::new(shared, session, SignedDuration::ZERO);
-    let (windows, revisions) = closer.settle_outlet(outlet_id).await?;
-    Ok(Recomputed { minutes, windows, revisions })
+    }
 }
 
 /// Every window longer than a minute that has a moment of `[from, to)`.

@@ -22,12 +22,14 @@ pub enum AlertKind {
     Conflict,
     /// Records that could not be understood or accepted are kept whole, but not as readings.
     Quarantine,
+    /// So many records of a gateway are in quarantine that no more are taken: they stay in its spool.
+    QuarantineFull,
     /// Records that a gateway had made are gone for ever.
     LostRange,
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 10] = [
+    pub const ALL: [AlertKind; 11] = [
         AlertKind::Exceedance,
         AlertKind::EarlyWarning,
         AlertKind::NotConvertible,
@@ -37,6 +39,7 @@ impl AlertKind {
         AlertKind::LinkDown,
         AlertKind::Conflict,
         AlertKind::Quarantine,
+        AlertKind::QuarantineFull,
         AlertKind::LostRange,
     ];
 
@@ -52,6 +55,7 @@ impl AlertKind {
             AlertKind::LinkDown => "link-down",
             AlertKind::Conflict => "conflict",
             AlertKind::Quarantine => "quarantine",
+            AlertKind::QuarantineFull => "quarantine-full",
             AlertKind::LostRange => "lost-range",
         }
     }
@@ -90,6 +94,9 @@ impl AlertKind {
             }
             AlertKind::Quarantine => {
                 "Records were not accepted; they are kept whole with the reason. Mend the cause, then retry them from quarantine."
+            }
+            AlertKind::QuarantineFull => {
+                "Refused records now stay in the gateway's spool, which fills. Mend the cause, then `cems quarantine retry` or `discard` makes room."
             }
             AlertKind::LostRange => {
                 "The gateway lost records that nobody else has. Record the gap; check the gateway's disk."
