@@ -60,7 +60,15 @@ pub async fn verify(
     Ok(report)
 }
 
-async fn within(client: &Client, question: &Question<'_>, progress: Progress<'_>) -> Result<Report, Failure> {
+/// Verifies one gateway as the caller's transaction sees it.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn within(
+    client: &Client,
+    question: &Question<'_>,
+    progress: Progress<'_>,
+) -> Result<Report, Failure> {
     let gateway_id = question.plant.gateway(question.gateway).map_or(0, |gateway| gateway.id);
     let mut rows = Rows::new(question, gateway_id, chain::origins(client).await?);
     let heads = chain::heads(client, gateway_id).await?;

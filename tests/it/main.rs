@@ -47,6 +47,8 @@ mod web;
 mod identical;
 /// Hostile gateways, dead endpoints, late windows.
 mod hostile;
+/// `cems verify` against a superuser.
+mod verify;
 /// Windows on the real store.
 mod windows;
 /// House rules, as a test.

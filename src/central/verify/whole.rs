@@ -141,8 +141,8 @@ fn begins(rows: &mut Rows<'_>, epoch: Epoch) -> Begins {
     // Within a time, the record before may be about another one.
     if rows.question.range.is_none() {
         let text = format!(
-            "it begins behind a record with the hash {}, which is the end of no other chain: records before it are gone, or it was \
-             put in",
+            "it begins behind a record with the hash {}, which is the end of no other chain: that record is gone, rows \
+             were added behind it, or this epoch was put in",
             first.prev
         );
         rows.found(Kind::NoPredecessor, place, text);
