@@ -5,6 +5,8 @@
 
 /// Why numbers are missing. Pure.
 mod gaps;
+/// What is in quarantine.
+mod kept;
 /// What comes out.
 pub mod report;
 /// Rows to records.

@@ -102,12 +102,10 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                         "nothing is chosen; name rows, --gateway or --reason (`cems quarantine list` shows them)",
                     ));
                 }
-                let of = Selection {
-                    ids: Some(ids).filter(|ids| !ids.is_empty()),
-                    gateway: filter.gateway,
-                    reason: filter.reason,
-                    state: Some("kept".to_owned()),
-                };
+                let ids = Some(ids).filter(|ids| !ids.is_empty());
+                // Of rows that are named, those that are not kept are counted.
+                let state = ids.is_none().then(|| "kept".to_owned());
+                let of = Selection { ids, gateway: filter.gateway, reason: filter.reason, state };
                 retry(&database, of, &who(by)?).await
             }
             What::Discard { id, reason, by, database } => {
@@ -225,7 +223,7 @@ async fn retry(database: &Database, of: Selection, by: &str) -> Result<(), Failu
     }
     // Only the notes for `cems verify`.
     retrier.end().await.map_err(|failure| Failure::work(&failure))?;
-    println!("{stored} stored, {refused} refused again, {not_kept} not kept any more");
+    println!("{stored} stored, {refused} refused again, {not_kept} were not kept any more");
     Ok(())
 }
 

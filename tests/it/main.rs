@@ -47,6 +47,8 @@ mod web;
 mod identical;
 /// Hostile gateways, dead endpoints, late windows.
 mod hostile;
+/// Quarantine: its cap, retry and discard.
+mod quarantine;
 /// `cems verify` against a superuser.
 mod verify;
 /// Windows on the real store.

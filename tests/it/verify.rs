@@ -6,31 +6,19 @@ use std::process::{Command, Output};
 use cems::central::verify::report::{Kind, Report, Why};
 use cems::central::verify::{Question, within};
 use cems::clock;
-use cems::config::kind::Source;
-use cems::config::seeds;
 use cems::mqtt::record::{Body, Epoch, Hash, Record};
 use cems::store::plant;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
 use crate::support::database::TestDatabase;
-use crate::support::world::{Sender, World, kiln, whole_second, world_of};
+use crate::support::world::{Sender, World, kiln, two_gateways, whole_second, world_of};
 
 const KILN: &str = "demo-cement-kiln";
 /// Numbers of the first epoch that are in quarantine: of an outlet nobody knows, unreadable, and a conflict.
 const QUARANTINED: [u64; 3] = [40, 60, 80];
 const FIRST: u64 = 150;
 const SECOND: u64 = 100;
-
-/// The demonstration's plant, with its glass furnace behind a gateway of its own.
-fn two_gateways() -> Source {
-    let Source { file, text } = seeds::demonstration();
-    let serves =
-        "[[gateway.serves]]\noutlet = \"demo-glass-furnace\"\nfrom = \"2020-01-01T00:00:00+08:00\"\n";
-    assert!(text.contains(serves));
-    let text = format!("{}\n[[gateway]]\nname = \"gw-two\"\n\n{serves}", text.replace(serves, ""));
-    Source { file, text }
-}
 
 /// What was ingested.
 struct Evidence {
@@ -402,9 +390,25 @@ async fn every_edit_of_a_superuser_is_found_at_its_place() {
         }
     }
     println!("{found} edits found");
+    the_limit(&evidence, &client).await;
     let (gateway, all) =
         (report_on(&client, "gw-demo", None).await, report_on(&client, "gw-two", None).await);
     assert!(gateway.clean && all.clean, "{gateway}{all}");
+}
+
+/// What docs/verify.md says cannot be found: the newest record taken away together with all that the database knows of it.
+async fn the_limit(evidence: &Evidence, client: &Client) {
+    let (epoch, last) = (evidence.epochs[1], SECOND - 1);
+    let before = &evidence.sent[&(epoch, last - 1)];
+    let (hash, at) = (Hash::of(before), Record::decode(before).unwrap().at());
+    let forged = format!(
+        "BEGIN; DELETE FROM scan WHERE seq = {last} AND provenance_id IN (SELECT id FROM provenance WHERE epoch = '{epoch}'); \
+         UPDATE chain_head SET records = records - 1, last_seq = last_seq - 1, head = {}, last_at = '{at}' WHERE epoch = '{epoch}'",
+        bytea(hash)
+    );
+    client.batch_execute(&forged).await.unwrap();
+    assert!(report_on(client, "gw-demo", None).await.clean);
+    client.batch_execute("ROLLBACK").await.unwrap();
 }
 
 async fn the_clean_state(evidence: &Evidence, client: &Client) {

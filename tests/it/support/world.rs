@@ -175,6 +175,16 @@ pub async fn world_of(plant: Source, more: &str) -> World {
     world
 }
 
+/// The demonstration's plant, with its glass furnace behind a gateway of its own.
+pub fn two_gateways() -> Source {
+    let Source { file, text } = seeds::demonstration();
+    let serves =
+        "[[gateway.serves]]\noutlet = \"demo-glass-furnace\"\nfrom = \"2020-01-01T00:00:00+08:00\"\n";
+    assert!(text.contains(serves));
+    let text = format!("{}\n[[gateway]]\nname = \"gw-two\"\n\n{serves}", text.replace(serves, ""));
+    Source { file, text }
+}
+
 impl World {
     pub async fn count(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
