@@ -39,7 +39,7 @@ async fn publish(sender: &mut Sender, first: u64, lines: &[Vec<u8>]) {
 /// The readings of scan number `i`; now and then a channel is not in the record.
 fn readings(i: u64) -> Vec<(&'static str, cems::domain::scan::Reading)> {
     let mut readings = kiln(20.0 + i as f64 / 7.0, 10.0);
-    if i % 5 == 0 {
+    if i.is_multiple_of(5) {
         readings.pop();
     }
     readings
@@ -114,7 +114,7 @@ impl Dice {
         loop {
             let seq = self.0.u64(3..count - 3);
             let near = |other: &u64| other.abs_diff(seq) <= 2;
-            if !QUARANTINED.iter().any(near) && !near(&100) && seq % 5 != 0 {
+            if !QUARANTINED.iter().any(near) && !near(&100) && !seq.is_multiple_of(5) {
                 return seq;
             }
         }

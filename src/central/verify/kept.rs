@@ -64,7 +64,8 @@ impl Rows<'_> {
             }
             Ok(_) | Err(_) => {
                 let number = |seq: Option<i64>| seq.and_then(|seq| u64::try_from(seq).ok());
-                let seqs = number(entry.seq_first).zip(number(entry.seq_last));
+                let seqs =
+                    number(entry.seq_first).zip(number(entry.seq_last)).filter(|(first, last)| first <= last);
                 if let (Some(epoch), Some((first, last)), true) = (told, seqs, entry.state != "stored") {
                     let hash = (!row.payload.contains(&b'\n')).then_some(hash);
                     self.epochs.entry(epoch).or_default().claims.push(Claim { first, last, hash });
