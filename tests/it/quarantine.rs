@@ -14,6 +14,8 @@ use cems::store::plant;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::centre::seed;
+use crate::support::chain::nothing_lost;
+use crate::support::plant::Plant;
 use crate::support::wait::wait_until;
 use crate::support::world::{LIMIT, Sender, World, kiln, two_gateways, whole_second, world_of};
 
@@ -221,6 +223,43 @@ async fn a_retry_stores_what_was_meant_when_the_cause_is_mended() {
     let question = Question { plant: &plant, gateway: "gw-demo", range: None, now: clock::now() };
     let report = verify(&client, &question, &mut |_, _| {}).await.unwrap();
     assert!(report.clean && report.records == 20, "{report}");
+}
+
+/// A real gateway, one of whose three outlets nobody has registered: more than the cap lets in.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_stays_with_its_gateway_without_a_storm_and_is_not_lost() {
+    let world = world_of(without_glass(), "[quarantine]\ncap_per_gateway = 4\n").await;
+    let mut plant = Plant::start(world.broker.port()).await;
+    let refused = |world: &World| {
+        let text = world.centre.reporting.metrics.render().unwrap();
+        let line = text.lines().find(|line| line.starts_with("cems_central_receipts_withheld_total"));
+        line.and_then(|line| line.split(' ').next_back()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    told(&world, "quarantine-full", 1).await;
+    plant.runs_for(12).await;
+    // The other two go on, and each record without room was tried a few times, not over and over.
+    let (withheld, spooled) = (refused(&world), plant.spooled());
+    assert!(spooled >= 5 && withheld <= 3 * (spooled + 3), "{withheld} tries of {spooled} records");
+    let last = "SELECT count(DISTINCT outlet_id) FROM scan WHERE measured_at > now() - interval '3 s'";
+    wait_until(LIMIT, "fresh scans of the other two outlets", || async {
+        let outlets = world.count(last).await;
+        if outlets == 2 { Ok(()) } else { Err(outlets) }
+    })
+    .await;
+    assert_eq!(world.count("SELECT count(*) FROM quarantine").await, 4);
+
+    // The cause is mended: what was kept is retried, what was not comes by itself.
+    let mut client = world.database.client().await;
+    seed(&mut client, &[]).await;
+    assert!(printed(&run(&world, &["retry", "--gateway", "gw-demo"])).contains("4 stored"));
+    plant.stop_gateway().await;
+    let end = clock::now().as_second() + 1;
+    plant.start_gateway().await;
+    plant.all_receipted(LIMIT).await;
+    let account = nothing_lost(&plant, &client, end).await;
+    println!("{withheld} receipts withheld of {spooled} records; then {account:?}");
+    assert_eq!(world.count("SELECT count(*) FROM quarantine WHERE state <> 'stored'").await, 0);
+    world.centre.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
