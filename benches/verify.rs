@@ -39,7 +39,8 @@ async fn main() {
     client.batch_execute("VACUUM ANALYZE scan").await.unwrap();
     let before = peak_kb();
     for _ in 0..3 {
-        let question = Question { plant: &plant, gateway: "gw-demo", range: None, now: clock::now() };
+        let question =
+            Question { plant: &plant, gateway: "gw-demo", range: None, heads: &[], now: clock::now() };
         let started = clock::monotonic();
         let report = verify(&client, &question, &mut |_, _| {}).await.unwrap();
         let took = started.elapsed();

@@ -20,6 +20,7 @@ use tokio_postgres::Client;
 use crate::central::verify::report::Report;
 use crate::central::verify::rows::Rows;
 use crate::domain::plant::Plant;
+use crate::mqtt::record::{Epoch, Hash};
 use crate::mqtt::status::GatewayStatus;
 use crate::store::chain;
 use crate::store::quarantine;
@@ -41,6 +42,8 @@ pub struct Question<'q> {
     pub gateway: &'q str,
     /// Half-open; `None`: everything.
     pub range: Option<(Timestamp, Timestamp)>,
+    /// Heads that somebody has kept elsewhere: they must be there.
+    pub heads: &'q [(Epoch, u64, Hash)],
     pub now: Timestamp,
 }
 

@@ -9,6 +9,7 @@ use crate::central::verify::{Question, verify};
 use crate::cli::database::{Database, Failure, finish};
 use crate::cli::exit_code;
 use crate::clock;
+use crate::mqtt::record::{Epoch, Hash};
 use crate::store::plant;
 
 /// How often progress is shown.
@@ -26,11 +27,28 @@ pub(super) struct Arguments {
     /// The moment after the last one
     #[arg(long, value_name = "TIME", requires = "from")]
     to: Option<Timestamp>,
+    /// A head of an earlier report, kept elsewhere, as EPOCH:SEQ:HASH: it must still be there; may be given several times
+    #[arg(long = "head", value_name = "EPOCH:SEQ:HASH", value_parser = head, conflicts_with = "from")]
+    heads: Vec<(Epoch, u64, Hash)>,
     /// One JSON object, as docs/verify.md describes it
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     database: Database,
+}
+
+fn head(text: &str) -> Result<(Epoch, u64, Hash), String> {
+    let mut parts = text.splitn(3, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (epoch, seq, hash) = (part(), part(), part());
+    Epoch::from_hex(epoch)
+        .zip(seq.parse().ok())
+        .zip(Hash::from_hex(hash))
+        .map(|((epoch, seq), hash)| (epoch, seq, hash))
+        .ok_or_else(|| {
+            "a head is EPOCH:SEQ:HASH of a report: 32 hexadecimal digits, a number, 64 hexadecimal digits"
+                .to_owned()
+        })
 }
 
 /// Runs it.
@@ -52,7 +70,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                 known.join(", ")
             )));
         }
-        let question = Question { plant: &plant, gateway: &arguments.gateway, range, now: clock::now() };
+        let (gateway, heads) = (arguments.gateway.as_str(), arguments.heads.as_slice());
+        let question = Question { plant: &plant, gateway, range, heads, now: clock::now() };
         let (started, mut shown) = (clock::monotonic(), clock::monotonic());
         let mut progress = |records: u64, until: Timestamp| {
             if shown.elapsed() >= SHOWN {

@@ -220,7 +220,7 @@ async fn a_retry_stores_what_was_meant_when_the_cause_is_mended() {
     assert!(world.webhook.of_kind("early-warning").is_empty(), "nobody is paged for the past");
     world.centre.stop().await;
     let plant = plant::load(&client).await.unwrap();
-    let question = Question { plant: &plant, gateway: "gw-demo", range: None, now: clock::now() };
+    let question = Question { plant: &plant, gateway: "gw-demo", range: None, heads: &[], now: clock::now() };
     let report = verify(&client, &question, &mut |_, _| {}).await.unwrap();
     assert!(report.clean && report.records == 20, "{report}");
 }

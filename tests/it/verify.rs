@@ -91,8 +91,17 @@ async fn evidence() -> Evidence {
 }
 
 async fn report_on(client: &Client, gateway: &str, range: Option<(Timestamp, Timestamp)>) -> Report {
+    report_with(client, gateway, range, &[]).await
+}
+
+async fn report_with(
+    client: &Client,
+    gateway: &str,
+    range: Option<(Timestamp, Timestamp)>,
+    heads: &[(Epoch, u64, Hash)],
+) -> Report {
     let plant = plant::load(client).await.unwrap();
-    let question = Question { plant: &plant, gateway, range, now: clock::now() };
+    let question = Question { plant: &plant, gateway, range, heads, now: clock::now() };
     within(client, &question, &mut |_, _| {}).await.unwrap()
 }
 
@@ -408,7 +417,12 @@ async fn the_limit(evidence: &Evidence, client: &Client) {
     );
     client.batch_execute(&forged).await.unwrap();
     assert!(report_on(client, "gw-demo", None).await.clean);
+    // Whoever kept the head finds it even so.
+    let head = (epoch, last, Hash::of(&evidence.sent[&(epoch, last)]));
+    let report = report_with(client, "gw-demo", None, &[head]).await;
     client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(report.findings.iter().any(|finding| finding.kind == Kind::Missing), "{report}");
+    assert!(report_with(client, "gw-demo", None, &[head]).await.clean);
 }
 
 async fn the_clean_state(evidence: &Evidence, client: &Client) {
@@ -446,6 +460,16 @@ async fn the_command_says_it_by_its_exit_code() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((json["clean"].as_bool(), json["records"].as_u64()), (Some(true), Some(100)));
     assert_eq!(json["epochs"][0]["begins"], "zeros");
+    let head = json["epochs"][0]["head"].as_str().unwrap();
+    let head = format!("{}:99:{head}", json["epochs"][0]["epoch"].as_str().unwrap());
+    let with = |head: &str| {
+        let output = run(&["--gateway", "gw-two", "--database", &url, "--head", head]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(with(&head).0, Some(0));
+    let (code, text) = with(&head.replace(":99:", ":98:"));
+    assert!(code == Some(3) && text.contains("the head that was kept elsewhere says"), "{text}");
+    assert_eq!(with("x:1:y").0, Some(2));
     client
         .batch_execute("UPDATE scan SET flag = overlay(flag placing 'C' from 1 for 1) WHERE seq = 70")
         .await

@@ -31,6 +31,8 @@ pub struct Anchor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     ChainHead,
+    /// Somebody who kept a head elsewhere.
+    Elsewhere,
     /// The next epoch, which tells that this one's spool was lost.
     LostRange,
 }
@@ -127,8 +129,11 @@ impl<'q> Rows<'q> {
         self.question.range.is_none_or(|(from, to)| from <= at && at < to)
     }
 
-    /// What the centres noted must be there.
+    /// What the centres noted, and what somebody kept, must be there.
     pub fn expect(&mut self, heads: &[Known]) {
+        for (epoch, seq, hash) in self.question.heads {
+            self.anchor(*epoch, *seq, *hash, Source::Elsewhere);
+        }
         for known in heads {
             let Some(epoch) = Epoch::from_hex(&known.epoch) else { continue };
             self.epochs.entry(epoch).or_default();
@@ -275,6 +280,7 @@ impl<'q> Rows<'q> {
         if let Some(anchor) = other {
             let who = match anchor.of {
                 Source::ChainHead => "table chain_head",
+                Source::Elsewhere => "the head that was kept elsewhere",
                 Source::LostRange => "the epoch that goes on from it",
             };
             let text = format!("its hash is {}, but {who} says {}", link.hash, anchor.hash);

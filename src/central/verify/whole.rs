@@ -67,25 +67,29 @@ fn of(epoch: Epoch) -> Place {
     Place { epoch: Some(epoch.to_string()), ..Place::default() }
 }
 
-/// What the centres noted as the newest record must be there.
+/// What the centres noted as the newest record, and what somebody kept, must be there.
 fn anchors(rows: &mut Rows<'_>, epoch: Epoch) {
     let Some(read) = rows.epochs.get(&epoch) else { return };
-    let unseen: Vec<(u64, Hash)> = read
+    let unseen: Vec<(u64, Hash, Source)> = read
         .anchors
         .iter()
         .flat_map(|(seq, anchors)| anchors.iter().map(move |anchor| (*seq, anchor)))
-        .filter(|(_, anchor)| !anchor.seen && anchor.of == Source::ChainHead)
-        .map(|(seq, anchor)| (seq, anchor.hash))
+        .filter(|(_, anchor)| !anchor.seen && anchor.of != Source::LostRange)
+        .map(|(seq, anchor)| (seq, anchor.hash, anchor.of))
         .collect();
     let last = read
         .chain
         .runs()
         .next_back()
         .map_or("none is there".to_owned(), |run| format!("the last one there is {}", run.last));
-    for (seq, hash) in unseen {
+    for (seq, hash, of_whom) in unseen {
+        let (table, who) = match of_whom {
+            Source::ChainHead => (Some("chain_head"), "chain_head"),
+            Source::Elsewhere | Source::LostRange => (None, "the head that was kept elsewhere"),
+        };
         let text =
-            format!("record {seq} with the hash {hash} was stored, as chain_head says, and is gone; {last}");
-        let place = Place { table: Some("chain_head"), seq: i64::try_from(seq).ok(), ..of(epoch) };
+            format!("record {seq} with the hash {hash} was stored, as {who} says, and is gone; {last}");
+        let place = Place { table, seq: i64::try_from(seq).ok(), ..of(epoch) };
         rows.found(Kind::Missing, place, text);
     }
 }
