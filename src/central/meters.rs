@@ -13,6 +13,7 @@ pub struct Meters {
     scans_stored: Counter,
     scans_known: Counter,
     quarantined: Counter,
+    withheld: Counter,
     windows: Counter,
     revisions: Counter,
     deliveries: Counter,
@@ -32,6 +33,7 @@ impl Meters {
             scans_stored: Counter::default(),
             scans_known: Counter::default(),
             quarantined: Counter::default(),
+            withheld: Counter::default(),
             windows: Counter::default(),
             revisions: Counter::default(),
             deliveries: Counter::default(),
@@ -50,6 +52,11 @@ impl Meters {
             registry.register("scans_stored", "Scans stored, each once", meters.scans_stored.clone());
             registry.register("scans_known", "Scans that were stored before", meters.scans_known.clone());
             registry.register("quarantined", "Records kept in quarantine", meters.quarantined.clone());
+            registry.register(
+                "receipts_withheld",
+                "Refused records, counted at each try, that got no receipt since quarantine is full for their gateway",
+                meters.withheld.clone(),
+            );
             registry.register("windows", "Windows computed", meters.windows.clone());
             registry.register(
                 "revisions",
@@ -89,6 +96,11 @@ impl Meters {
     /// One more record in quarantine.
     pub fn quarantined(&self) {
         self.quarantined.inc();
+    }
+
+    /// So many records got no receipt since quarantine is full for their gateway.
+    pub fn withheld(&self, records: u64) {
+        self.withheld.inc_by(records);
     }
 
     /// Windows were computed; of them `changed` made a revision.

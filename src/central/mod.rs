@@ -2,6 +2,12 @@
 
 /// What a message is worth. Pure.
 pub mod intake;
+/// How far each chain has come.
+mod heads;
+/// Quarantined records once more, when their cause is mended.
+pub mod retry;
+/// Every record rebuilt from its row, and the chains checked.
+pub mod verify;
 /// Windows computed again.
 pub mod recompute;
 /// Signs of life in memory.

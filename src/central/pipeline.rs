@@ -4,6 +4,9 @@
 //! A writer holds nothing that is not in the database or will be sent again: it may die at any moment. A message is
 //! acknowledged and its records are receipted only after COMMIT; what cannot be accepted goes to quarantine first.
 
+/// What cannot be accepted, kept within the cap.
+mod keep;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,12 +15,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::central::heads::Heads;
 use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::receipts::Receipts;
-use crate::central::refusal::{QUARANTINE, case_of, conflict_reason, lost_range};
+use crate::central::refusal::{conflict_reason, lost_range};
 use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, sightings};
+use crate::config::central::Quarantine;
 use crate::domain::correction::Unwatched;
 use crate::domain::episode::EARLY_WARNING;
 use crate::domain::evaluation::evaluate;
@@ -27,13 +32,13 @@ use crate::domain::regime::Regime;
 use crate::domain::window::Window;
 use crate::mqtt::topic::Lane;
 use crate::store::due::Due;
-use crate::store::episode::{Key, Sighting, observe};
+use crate::store::episode::{Sighting, observe};
 use crate::store::event::{self, NewEvent};
 use crate::store::frame::Frames;
 use crate::store::partition::{Partitioned, Partitions};
 use crate::store::plant as plant_store;
 use crate::store::provenance::Provenances;
-use crate::store::quarantine::{self, Kept};
+use crate::store::quarantine::Kept;
 use crate::store::scan::{self, NewScan, Then};
 use crate::store::session::{Failure, Session, bounded};
 use crate::telemetry::Readiness;
@@ -54,6 +59,9 @@ pub struct Shared {
     pub debounce: jiff::SignedDuration,
     pub open: OpenKeys,
     pub life: Life,
+    pub heads: Heads,
+    /// How much of one gateway is kept in quarantine.
+    pub cap: Quarantine,
     pub meters: Meters,
     pub readiness: Readiness,
     /// Of the plant in `plant`.
@@ -62,9 +70,19 @@ pub struct Shared {
     pub outbox: Arc<Notify>,
 }
 
+/// Where a writer's messages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lately {
+    /// From the broker, just now.
+    Arrived,
+    /// From quarantine: they are the past, and page nobody.
+    Released,
+}
+
 /// Takes batches of messages into the database.
 pub struct Writer {
     shared: Shared,
+    lately: Lately,
     session: Session,
     partitions: Partitions,
     provenances: Provenances,
@@ -80,7 +98,19 @@ struct Ready {
 impl Writer {
     /// Nothing is opened yet.
     pub fn new(shared: Shared, session: Session) -> Writer {
-        Writer { shared, session, partitions: Partitions::default(), provenances: Provenances::default() }
+        Writer {
+            shared,
+            lately: Lately::Arrived,
+            session,
+            partitions: Partitions::default(),
+            provenances: Provenances::default(),
+        }
+    }
+
+    /// One for what was kept in quarantine: all is as for [`Writer::new`], but old scans warn nobody, however soon after their
+    /// tick they had come.
+    pub fn of_quarantine(shared: Shared, session: Session) -> Writer {
+        Writer { lately: Lately::Released, ..Writer::new(shared, session) }
     }
 
     /// Takes messages to a committed state and says what may be receipted. On failure nothing of them is receipted; the
@@ -90,6 +120,22 @@ impl Writer {
     /// [`Failure::Unavailable`]: try again later. [`Failure::Refused`]: one of the messages cannot be stored as it is; try
     /// them one by one, the last resort being [`Writer::refuse`].
     pub async fn on_batch(&mut self, arrivals: &[Arrival], now: Timestamp) -> Result<Receipts, Failure> {
+        let (mut receipts, refused) = self.settle(arrivals, now).await?;
+        if !refused.is_empty() {
+            self.keep(refused, now, &mut receipts).await?;
+        }
+        Ok(receipts)
+    }
+
+    /// Stores what can be accepted, and gives the rest with the reasons.
+    ///
+    /// # Errors
+    /// As [`Writer::on_batch`].
+    pub async fn settle(
+        &mut self,
+        arrivals: &[Arrival],
+        now: Timestamp,
+    ) -> Result<(Receipts, Vec<Kept>), Failure> {
         let result = self.store(arrivals, now).await;
         if result.is_err() {
             self.session.discard();
@@ -97,7 +143,11 @@ impl Writer {
         result
     }
 
-    async fn store(&mut self, arrivals: &[Arrival], now: Timestamp) -> Result<Receipts, Failure> {
+    async fn store(
+        &mut self,
+        arrivals: &[Arrival],
+        now: Timestamp,
+    ) -> Result<(Receipts, Vec<Kept>), Failure> {
         let plant = Arc::clone(&self.shared.plant.borrow());
         let mut receipts = Receipts::default();
         let (mut scans, mut events, mut refused) = (Vec::new(), Vec::new(), Vec::new());
@@ -115,10 +165,7 @@ impl Writer {
         refused.extend(conflicts);
         let fresh = self.store_scans(&ready, &events, now, (&mut receipts, &mut refused)).await?;
         self.settle_known(&ready, fresh.as_ref(), &mut refused, &mut receipts).await?;
-        if !refused.is_empty() {
-            self.keep(refused, now, &mut receipts).await?;
-        }
-        Ok(receipts)
+        Ok((receipts, refused))
     }
 
     /// Takes messages apart. Before anything is refused as not registered, the plant's newest state is waited for: whoever has just
@@ -154,8 +201,8 @@ impl Writer {
             let provenance_id = self.provenances.number(&mut self.session, &origin).await?;
             let evaluated =
                 evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
-            let sightings =
-                sightings(&scan.outlet, (scan.at, is_fresh(&scan)), &evaluated, &self.shared.open);
+            let fresh = self.lately == Lately::Arrived && is_fresh(&scan);
+            let sightings = sightings(&scan.outlet, (scan.at, fresh), &evaluated, &self.shared.open);
             let letters =
                 |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
             let flag =
@@ -210,11 +257,13 @@ impl Writer {
         let then = if quiet { Then::Commit } else { Then::Stay };
         let fresh = scan::store(&mut self.session, &rows, &dues, then).await?;
         let fresh: Option<HashSet<RowKey>> = fresh.map(|keys| keys.into_iter().collect());
+        let mut told = Vec::new();
         if then == Then::Stay {
             let client = self.session.client().await?;
             for (new, taken) in new_events.iter().zip(events) {
                 match event::store(client, new).await? {
-                    event::Stored::New | event::Stored::Known => receipts.stored(&taken.record.place),
+                    event::Stored::New => told.push(taken),
+                    event::Stored::Known => receipts.stored(&taken.record.place),
                     event::Stored::Conflict => refused.push(taken.record.kept(conflict_reason())),
                 }
             }
@@ -229,6 +278,11 @@ impl Writer {
             if moved.alerts > 0 {
                 self.shared.outbox.notify_waiters();
             }
+        }
+        // All of this is committed.
+        for taken in told {
+            receipts.stored(&taken.record.place);
+            self.shared.heads.stored(&taken.record, taken.event.at);
         }
         self.shared.meters.scans(fresh.as_ref().map_or(rows.len(), HashSet::len), rows.len());
         Ok(fresh)
@@ -290,6 +344,7 @@ impl Writer {
         let is_new = |ready: &&Ready| fresh.is_none_or(|keys| keys.contains(&ready.row.key()));
         for new in ready.iter().filter(is_new) {
             receipts.stored(&new.record.place);
+            self.shared.heads.stored(&new.record, new.row.measured_at);
         }
         let known: Vec<&Ready> = ready.iter().filter(|ready| !is_new(ready)).collect();
         if known.is_empty() {
@@ -306,66 +361,6 @@ impl Writer {
             }
         }
         Ok(())
-    }
-
-    /// Keeps refused records whole and tells a person, in one transaction.
-    async fn keep(
-        &mut self,
-        refused: Vec<Kept>,
-        now: Timestamp,
-        receipts: &mut Receipts,
-    ) -> Result<(), Failure> {
-        // In one order for all writers, so that they do not wait for each other in a circle.
-        let mut refused = refused;
-        refused.sort_by(|a, b| (&a.gateway, &a.payload).cmp(&(&b.gateway, &b.payload)));
-        let client = self.session.client().await?;
-        bounded(client.batch_execute("BEGIN")).await?;
-        let mut cases: BTreeMap<Key, Sighting> = BTreeMap::new();
-        for kept in &refused {
-            if quarantine::keep(client, kept).await? {
-                let case = case_of(kept, now);
-                cases.insert(case.key.clone(), case);
-                tracing::warn!(gateway = kept.gateway, reason = kept.reason, "record kept in quarantine");
-                self.shared.meters.quarantined();
-            }
-        }
-        let moved = observe(client, cases.into_values().collect(), QUARANTINE, now).await?;
-        bounded(client.batch_execute("COMMIT")).await?;
-        if moved.alerts > 0 {
-            self.shared.outbox.notify_waiters();
-        }
-        for kept in refused {
-            receipts.kept(&kept);
-        }
-        Ok(())
-    }
-
-    /// The last resort for a message that the database refuses although it looked acceptable: quarantine, whole.
-    ///
-    /// # Errors
-    /// [`Failure`] when even that fails; nothing is receipted then.
-    pub async fn refuse(
-        &mut self,
-        arrival: &Arrival,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<Receipts, Failure> {
-        let plant = Arc::new(Plant::default());
-        let mut receipts = Receipts::default();
-        let refused = take(arrival, &plant)
-            .into_iter()
-            .filter_map(|taken| match taken {
-                Taken::Refused(kept) => {
-                    Some(Kept { reason: format!("the store refuses it: {reason}"), ..*kept })
-                }
-                Taken::Scan(_) | Taken::Event(_) => None,
-            })
-            .collect();
-        let result = self.keep(refused, now, &mut receipts).await;
-        if result.is_err() {
-            self.session.discard();
-        }
-        result.map(|()| receipts)
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
+use crate::central::heads::Heads;
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::pipeline::{SOURCE, Shared};
@@ -15,10 +16,13 @@ use crate::central::reckoning::Reckoner;
 use crate::central::warning::OpenKeys;
 use crate::central::windows::Closer;
 use crate::clock;
+use crate::config::central::Quarantine;
 use crate::domain::limit::AveragingPeriod;
+use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
 use crate::domain::window::Window;
 use crate::store::due::{self, Due};
+use crate::store::frame::Frames;
 use crate::store::session::{Failure, Session};
 use crate::store::{frame, reckoning};
 use crate::telemetry::{Metrics, Readiness};
@@ -51,22 +55,7 @@ pub async fn recompute(
     let minutes = due::again(client, outlet_id, (from, to)).await?;
     // Coarser windows are named as well: rules may have changed where no figure did.
     due::append_all(client, &coarser(outlet_id, (from, to), &zone)).await?;
-    let revision = frames.revision;
-    let (_line, plant) = watch::channel(Arc::new(plant));
-    let (_frames, frames) = watch::channel(Arc::new(frames));
-    let shared = Shared {
-        plant,
-        frames,
-        regime: &HJ75_2017,
-        zone,
-        debounce: SignedDuration::ZERO,
-        open: OpenKeys::default(),
-        life: Life::default(),
-        meters: Meters::new(&Metrics::default()),
-        readiness: Readiness::default(),
-        plant_revision: Arc::new(AtomicI64::new(revision)),
-        outbox: Arc::new(Notify::new()),
-    };
+    let shared = alone(plant, frames, zone);
     let mut closer = Closer::new(shared.clone(), session, SignedDuration::ZERO);
     let (windows, revisions) = closer.settle_outlet(outlet_id).await?;
     let mut session = Session::new(database);
@@ -74,6 +63,28 @@ pub async fn recompute(
     let quotas_every = std::time::Duration::from_hours(1);
     Reckoner { shared, session, quotas_every }.on_due(clock::now()).await?;
     Ok(Recomputed { minutes, windows, revisions })
+}
+
+/// What one process shares that is no centre: nothing else runs beside it.
+pub(super) fn alone(plant: Plant, frames: Frames, zone: TimeZone) -> Shared {
+    let revision = frames.revision;
+    let (_line, plant) = watch::channel(Arc::new(plant));
+    let (_frames, frames) = watch::channel(Arc::new(frames));
+    Shared {
+        plant,
+        frames,
+        regime: &HJ75_2017,
+        zone,
+        debounce: SignedDuration::ZERO,
+        open: OpenKeys::default(),
+        life: Life::default(),
+        heads: Heads::default(),
+        cap: Quarantine::default(),
+        meters: Meters::new(&Metrics::default()),
+        readiness: Readiness::default(),
+        plant_revision: Arc::new(AtomicI64::new(revision)),
+        outbox: Arc::new(Notify::new()),
+    }
 }
 
 /// Every window longer than a minute that has a moment of `[from, to)`.

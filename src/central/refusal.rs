@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::central::intake::TakenEvent;
+use crate::config::central::Quarantine;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Hysteresis, Observation};
 use crate::mqtt::record::event as name;
@@ -41,5 +42,20 @@ pub(super) fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
     alert.gateway = Some(kept.gateway.clone());
     alert.summary = format!("gateway {}: {}", kept.gateway, kept.reason);
     let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: kept.gateway.clone() };
+    Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
+}
+
+/// What a person is told when no more of a gateway is kept: one episode a gateway.
+pub(super) fn full(gateway: &str, cap: &Quarantine, now: Timestamp) -> Sighting {
+    let kind = AlertKind::QuarantineFull;
+    let mut alert = Alert::new(kind, now, now);
+    alert.gateway = Some(gateway.to_owned());
+    alert.summary = format!(
+        "gateway {gateway}: its quarantine is full ({} records or {} MiB are the cap); what else is refused of it gets no \
+         receipt and stays in its spool",
+        cap.records,
+        cap.bytes >> 20
+    );
+    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: gateway.to_owned() };
     Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
 }

@@ -103,7 +103,9 @@ impl Watch {
     async fn end_quarantine(&mut self, now: Timestamp) -> Result<(), Failure> {
         let client = self.session.client().await?;
         let mut seen = Vec::new();
-        for kind in [AlertKind::Quarantine, AlertKind::Conflict, AlertKind::LostRange] {
+        for kind in
+            [AlertKind::Quarantine, AlertKind::QuarantineFull, AlertKind::Conflict, AlertKind::LostRange]
+        {
             for key in open_of_kind(client, kind).await? {
                 let observation = Observation { at: now, value: 0.0, above: false };
                 seen.push(Sighting { key, observation, limit: None, alert: Alert::new(kind, now, now) });

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::central::heads::Heads;
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
@@ -103,6 +104,8 @@ pub async fn start(
         debounce: signed(config.windows.debounce),
         open: OpenKeys::default(),
         life: Life::default(),
+        heads: Heads::default(),
+        cap: config.quarantine,
         meters: Meters::new(&reporting.metrics),
         readiness: reporting.readiness.clone(),
         plant_revision,
@@ -134,6 +137,7 @@ pub async fn start(
         check: config.silence.check,
     };
     tasks.spawn(watch.run(shutdown.clone()));
+    tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
     let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
     ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);

@@ -10,6 +10,10 @@ mod gateway;
 mod central;
 /// `cems recompute`: averages and verdicts again from the stored scans.
 mod recompute;
+/// `cems verify`: the evidence, row by row and link by link.
+mod verify;
+/// `cems quarantine`: what could not be accepted.
+mod quarantine;
 /// `cems seed`: pollutants, rules and plant into the database.
 mod seed;
 /// `cems migrate`: the tables brought to this version.
@@ -56,6 +60,10 @@ enum Command {
     Central(central::Arguments),
     /// Compute averages and verdicts of one outlet again from its stored scans
     Recompute(recompute::Arguments),
+    /// Rebuild every record of a gateway from the stored rows, check its hash and its place in the chain
+    Verify(verify::Arguments),
+    /// Look at what could not be accepted, try it again, or give it up with a reason
+    Quarantine(quarantine::Arguments),
     /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
     /// Bring the tables of a database to the version of this program
@@ -84,6 +92,8 @@ pub fn run() -> ExitCode {
         Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
         Command::Recompute(arguments) => recompute::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Quarantine(arguments) => quarantine::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),

@@ -41,6 +41,7 @@ pub struct Central {
     pub windows: Windows,
     /// Between looks at the quotas.
     pub quotas_every: Duration,
+    pub quarantine: Quarantine,
 }
 
 /// How the centre reaches the broker.
@@ -71,6 +72,26 @@ pub struct Windows {
     pub debounce: Duration,
     /// After the end of a coarser window, for the last finer one.
     pub settle: Duration,
+}
+
+/// How much of one gateway is kept in quarantine, whichever is reached first. What is above gets no receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+impl Quarantine {
+    /// Whether so many more bytes find room beside the records and bytes that are kept.
+    pub fn has_room(&self, (records, bytes): (u64, u64), more: u64) -> bool {
+        records < self.records && bytes.saturating_add(more) <= self.bytes
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Quarantine {
+        Quarantine { records: 10_000, bytes: 64 << 20 }
+    }
 }
 
 /// Reads the text of `file`, overlaid by the environment.
@@ -113,6 +134,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let quotas_every = root
         .optional_table("quotas")
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
+    let quarantine = quarantine(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -123,6 +145,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         silence: silence?,
         windows: windows?,
         quotas_every: quotas_every?,
+        quarantine: quarantine?,
     })
 }
 
@@ -175,6 +198,14 @@ fn windows(root: &mut Section<'_>) -> Option<Windows> {
     Some(Windows { debounce: debounce?, settle: settle? })
 }
 
+fn quarantine(root: &mut Section<'_>) -> Option<Quarantine> {
+    let default = Quarantine::default();
+    let Some(mut quarantine) = root.optional_table("quarantine") else { return Some(default) };
+    let records = quarantine.with_default("cap_per_gateway", small(1..=10_000_000), default.records);
+    let mebibytes = quarantine.with_default("cap_mib_per_gateway", small(1..=65_536), default.bytes >> 20);
+    Some(Quarantine { records: records?, bytes: mebibytes? << 20 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +223,17 @@ mod tests {
     fn the_example_is_right() {
         let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
         assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
+    fn the_first_cap_that_is_reached_counts() {
+        let cap = Quarantine { records: 2, bytes: 100 };
+        assert!(cap.has_room((0, 0), 100) && cap.has_room((1, 40), 60));
+        assert!(!cap.has_room((2, 0), 1) && !cap.has_room((1, 40), 61) && !cap.has_room((0, 1), u64::MAX));
+        let text = "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n[mqtt]\nurl = \"embedded\"\n[quarantine]\n";
+        let parsed = parse("central.toml", &format!("{text}cap_per_gateway = 5\ncap_mib_per_gateway = 2\n"));
+        assert_eq!(parsed.ok().unwrap().quarantine, Quarantine { records: 5, bytes: 2 * 1024 * 1024 });
+        assert!(parse("central.toml", &format!("{text}cap_per_gateway = 0\n")).is_err());
     }
 
     #[test]

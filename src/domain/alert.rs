@@ -22,6 +22,8 @@ pub enum AlertKind {
     Conflict,
     /// Records that could not be understood or accepted are kept whole, but not as readings.
     Quarantine,
+    /// So many records of a gateway are in quarantine that no more are taken: they stay in its spool.
+    QuarantineFull,
     /// Records that a gateway had made are gone for ever.
     LostRange,
     /// A share of a permitted quantity is used.
@@ -29,7 +31,7 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 11] = [
+    pub const ALL: [AlertKind; 12] = [
         AlertKind::Exceedance,
         AlertKind::EarlyWarning,
         AlertKind::NotConvertible,
@@ -39,6 +41,7 @@ impl AlertKind {
         AlertKind::LinkDown,
         AlertKind::Conflict,
         AlertKind::Quarantine,
+        AlertKind::QuarantineFull,
         AlertKind::LostRange,
         AlertKind::Quota,
     ];
@@ -55,6 +58,7 @@ impl AlertKind {
             AlertKind::LinkDown => "link-down",
             AlertKind::Conflict => "conflict",
             AlertKind::Quarantine => "quarantine",
+            AlertKind::QuarantineFull => "quarantine-full",
             AlertKind::LostRange => "lost-range",
             AlertKind::Quota => "quota",
         }
@@ -94,6 +98,9 @@ impl AlertKind {
             }
             AlertKind::Quarantine => {
                 "Records were not accepted; they are kept whole with the reason. Mend the cause, then retry them from quarantine."
+            }
+            AlertKind::QuarantineFull => {
+                "Refused records now stay in the gateway's spool, which fills. Mend the cause, then `cems quarantine retry` or `discard` makes room."
             }
             AlertKind::LostRange => {
                 "The gateway lost records that nobody else has. Record the gap; check the gateway's disk."

@@ -6,6 +6,10 @@ pub mod connection;
 pub mod receipt;
 /// One record: its canonical bytes, its hash, its place in the chain.
 pub mod record;
+/// One epoch's records, link by link. Pure.
+pub mod chain;
+/// A record's bytes, from what is stored of it.
+pub mod rebuild;
 /// What a gateway and the centre say of themselves.
 pub mod status;
 /// Names of topics, and who may use which.

@@ -14,6 +14,8 @@ pub mod lock;
 pub mod reckoning;
 /// Verdicts.
 pub mod verdict;
+/// The rows of a gateway's chain, to be verified; how far each chain has come.
+pub mod chain;
 /// A connection with time-outs on everything.
 pub mod connect;
 /// Windows that are to be computed.

@@ -49,6 +49,10 @@ mod identical;
 mod hostile;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
+/// Quarantine: its cap, retry and discard.
+mod quarantine;
+/// `cems verify` against a superuser.
+mod verify;
 /// Windows on the real store.
 mod windows;
 /// House rules, as a test.

@@ -8,7 +8,7 @@ use cems::central::{self, Links};
 use cems::config::kind::Source;
 use cems::config::{catalogue, seeds};
 use cems::shutdown::Shutdown;
-use cems::store::{migrate, plant};
+use cems::store::{migrate, plant as store_plant};
 use cems::telemetry::Reporting;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -52,11 +52,16 @@ async fn remember(State(webhook): State<Webhook>, body: String) -> StatusCode {
 
 /// Tables, pollutants, rules, the demonstration plant and more documents of the test's own.
 pub async fn seed(client: &mut Client, more: &[(&str, String)]) {
+    seed_with(client, seeds::demonstration(), more).await;
+}
+
+/// The same with another plant.
+pub async fn seed_with(client: &mut Client, plant: Source, more: &[(&str, String)]) {
     migrate::migrate(client).await.unwrap();
-    let mut sources = vec![seeds::pollutants(), seeds::rules(), seeds::demonstration()];
+    let mut sources = vec![seeds::pollutants(), seeds::rules(), plant];
     sources.extend(more.iter().map(|(file, text)| Source { file: (*file).to_owned(), text: text.clone() }));
     let catalogue = catalogue::parse(&sources).unwrap_or_else(|problems| panic!("{problems}"));
-    plant::save(client, &catalogue).await.unwrap();
+    store_plant::save(client, &catalogue).await.unwrap();
 }
 
 /// A plant document that sends alerts to a webhook.
