@@ -66,7 +66,7 @@ pub async fn recompute(
 }
 
 /// What one process shares that is no centre: nothing else runs beside it.
-pub(super) fn alone(plant: Plant, frames: Frames, zone: TimeZone) -> Shared {
+pub fn alone(plant: Plant, frames: Frames, zone: TimeZone) -> Shared {
     let revision = frames.revision;
     let (_line, plant) = watch::channel(Arc::new(plant));
     let (_frames, frames) = watch::channel(Arc::new(frames));

@@ -143,7 +143,7 @@ fn known(arguments: &Arguments) -> Result<Known, Failure> {
     let other = if !arguments.rules.is_empty() {
         Some(parse(&with_pollutants(read_all(&arguments.rules)?))?)
     } else if known.rules.is_empty() {
-        Some(parse(&with_pollutants(vec![seeds::rules()]))?)
+        Some(parse(&with_pollutants(vec![seeds::rules(), seeds::sectors()]))?)
     } else {
         None
     };

@@ -61,7 +61,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, Failure> {
     if !arguments.files.is_empty() {
         return read_all(&arguments.files);
     }
-    let mut sources = vec![seeds::pollutants(), seeds::rules(), seeds::targets()];
+    let mut sources = vec![seeds::pollutants(), seeds::rules(), seeds::sectors(), seeds::targets()];
     if !arguments.without_demo {
         sources.push(seeds::demonstration());
     }

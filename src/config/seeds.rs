@@ -4,6 +4,7 @@ use crate::config::kind::Source;
 
 const POLLUTANTS: (&str, &str) = ("seeds/pollutants.toml", include_str!("../../seeds/pollutants.toml"));
 const RULES: (&str, &str) = ("seeds/rules.toml", include_str!("../../seeds/rules.toml"));
+const SECTORS: (&str, &str) = ("seeds/rules-sectors.toml", include_str!("../../seeds/rules-sectors.toml"));
 const TARGETS: (&str, &str) = ("seeds/targets.toml", include_str!("../../seeds/targets.toml"));
 const DEMO: (&str, &str) = ("seeds/plant-demo.toml", include_str!("../../seeds/plant-demo.toml"));
 
@@ -19,6 +20,11 @@ pub fn pollutants() -> Source {
 /// Limits with their documents.
 pub fn rules() -> Source {
     source(RULES)
+}
+
+/// Limits of the sectors that [`rules`] does not have.
+pub fn sectors() -> Source {
+    source(SECTORS)
 }
 
 /// What cities aim at, with their documents.

@@ -138,9 +138,10 @@ async fn the_views_are_for_people() {
 #[tokio::test]
 async fn the_built_in_lists_are_saved() {
     let (mut client, _database) = migrated().await;
-    let given = catalogue::parse(&[seeds::pollutants(), seeds::rules(), seeds::targets()]).unwrap();
+    let given =
+        catalogue::parse(&[seeds::pollutants(), seeds::rules(), seeds::sectors(), seeds::targets()]).unwrap();
     save(&mut client, &given).await.unwrap();
     let loaded = law::load(&client, None).await.unwrap();
-    assert_eq!((loaded.targets.len(), loaded.assessments.len()), (8, 3));
+    assert_eq!((loaded.targets.len(), loaded.assessments.len()), (8, 12));
     assert_eq!(loaded, given.law);
 }

@@ -195,6 +195,12 @@ fn the_lists_are_what_the_file_says() {
 #[test]
 fn the_built_in_targets_are_clean() {
     use crate::config::seeds;
-    let catalogue = parse(&[seeds::pollutants(), seeds::rules(), seeds::targets(), seeds::demonstration()]);
+    let catalogue = parse(&[
+        seeds::pollutants(),
+        seeds::rules(),
+        seeds::sectors(),
+        seeds::targets(),
+        seeds::demonstration(),
+    ]);
     assert_eq!(catalogue.unwrap().law.targets.len(), 8);
 }

@@ -146,9 +146,9 @@ fn channels(rng: &mut Rng, period_ms: u32) -> Vec<Drawn> {
     }
     for channel in &mut drawn {
         channel.period_ms = period_ms;
-        if channel.role == Role::Flow {
-            (channel.wet, channel.actual) = (rng.bool(), rng.bool());
-        }
+        let is_flow = channel.role == Role::Flow;
+        (channel.wet, channel.actual) =
+            if is_flow { (rng.bool(), rng.bool()) } else { (channel.wet, channel.actual) };
     }
     if period_ms <= 60_000 && rng.u8(0..3) == 0 {
         let cycle = [120_000, 180_000, 300_000][rng.usize(0..3)];
