@@ -3,6 +3,8 @@
 
 /// Who judges.
 mod by;
+/// What is told besides.
+mod remark;
 
 use std::collections::BTreeMap;
 
@@ -20,9 +22,7 @@ use crate::domain::limit::AveragingPeriod;
 use crate::domain::order::{Demand, Hour, Measure, Order, as_rule, judge_order};
 use crate::domain::plant::{ChannelCode, Outlet, Position};
 use crate::domain::pollutant::Role;
-use crate::domain::quality::{Cause, out_at};
 use crate::domain::regime::Regime;
-use crate::domain::source_state::SourceState;
 use crate::domain::validity::{Occupied, Overlay, Sourced, source_state};
 use crate::domain::window::{Window, lower};
 
@@ -311,47 +311,6 @@ impl<'g> Ground<'g> {
             }
         }
         judged
-    }
-
-    fn remark(
-        &self,
-        window: Window,
-        position: Option<Position>,
-        exemption: Option<(&Exemption, Exempted)>,
-        overlay: &Overlay,
-    ) -> Option<String> {
-        let mut parts: Vec<String> = Vec::new();
-        if let Some((exemption, outcome)) = exemption {
-            parts.push(outcome.told(exemption));
-        }
-        // A state that fills the window is its status; one that does not is told.
-        if overlay.occupied(self.needed(window)).state == SourceState::Running {
-            for (state, minutes) in overlay.states() {
-                parts.push(format!("{} for {minutes} minutes", state.name()));
-            }
-        }
-        for (mark, (at, contest)) in overlay.contests() {
-            parts.push(format!(
-                "mark {mark} ({}) is contested: {} shows {} at {at}",
-                contest.claim.name(),
-                contest.signal.channel.as_str(),
-                contest.signal.value
-            ));
-        }
-        let channel = position.and_then(|position| self.outlet.channels.get(position));
-        if let Some(settings) = channel.and_then(|channel| channel.settings.at(window.start))
-            && let Some(out) = out_at(&self.law.out_of_control, &settings.analyser, window.start)
-        {
-            let cause = match out.cause {
-                Cause::Overdue => "overdue",
-                Cause::Failed => "failed",
-            };
-            parts.push(format!(
-                "analyser {} out of control since {}: {} {cause}",
-                out.analyser, out.times.from, out.kind
-            ));
-        }
-        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
 

@@ -10,12 +10,13 @@ use crate::domain::assessment::Assessment;
 use crate::domain::capture::EfficiencyRule;
 use crate::domain::exemption::Exemption;
 use crate::domain::furnace::FurnaceRule;
-use crate::domain::mark::{Mark, Marking, Review, Ruled, rule_on};
+use crate::domain::mark::{Mark, Marking, Review, Ruled, Stage, rule_on};
 use crate::domain::order::{Line, Order, Scope};
-use crate::domain::plant::{Outlet, Plant};
+use crate::domain::plant::{ChannelCode, Outlet, Plant};
 use crate::domain::quality::{Check, CheckPlan, OutOfControl, out_of_control};
 use crate::domain::quota::{Quota, Target};
 use crate::domain::source_state::SourceRule;
+use crate::domain::times::Times;
 
 /// All lists.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,9 +76,29 @@ impl OutletLaw {
             rule_on(mark, of_mark.get(&*mark.code).map_or(&[], Vec::as_slice), marking)
         };
         self.marks = marks.iter().map(ruled).collect();
+        wait_after_rejection(&mut self.marks);
         self.marks.sort_by(|a, b| (a.times, &a.mark.code).cmp(&(b.times, &b.mark.code)));
         self.out_of_control = out_of_control(&self.check_plans, checks);
         self
+    }
+}
+
+/// What was rejected once waits for the bureau when it is claimed again, under whatever code.
+fn wait_after_rejection(marks: &mut [Ruled]) {
+    let rejected: Vec<(bool, Option<ChannelCode>, Times)> = marks
+        .iter()
+        .filter(|ruled| ruled.stage == Stage::Rejected)
+        .map(|ruled| (ruled.is_of_state(), ruled.mark.channel, ruled.times))
+        .collect();
+    for ruled in marks.iter_mut().filter(|ruled| ruled.stage == Stage::InForce) {
+        let is_same = |(of_state, channel, times): &(bool, Option<ChannelCode>, Times)| {
+            let same_channel =
+                channel.is_none() || ruled.mark.channel.is_none() || *channel == ruled.mark.channel;
+            *of_state == ruled.is_of_state() && same_channel && times.overlaps(&ruled.times)
+        };
+        if rejected.iter().any(is_same) {
+            ruled.stage = Stage::Pending;
+        }
     }
 }
 

@@ -194,6 +194,11 @@ pub struct Ruled {
 }
 
 impl Ruled {
+    /// Whether it is about the source, not an instrument.
+    pub const fn is_of_state(&self) -> bool {
+        matches!(self.claim, Claim::State(_))
+    }
+
     /// Whether it counts at all (signals may still contradict it).
     pub const fn in_effect(&self) -> bool {
         match self.stage {

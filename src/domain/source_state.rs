@@ -277,6 +277,22 @@ pub fn contradiction(
     failing.or_else(|| (claimed == SourceState::Stopped).then(|| burning(outlet, minute, signals)).flatten())
 }
 
+/// Signals that prove another state than the one that is claimed: the first one of the proven state. Running is never proven: it is what
+/// is left.
+pub fn proven_otherwise(
+    rule: Option<&SourceRule>,
+    outlet: &Outlet,
+    (minute, claimed, observed): (Timestamp, SourceState, SourceState),
+    signals: Signals<'_>,
+) -> Option<Contradiction> {
+    if observed == SourceState::Running || observed == claimed {
+        return None;
+    }
+    let test = rule?.state(observed)?.tests.first()?;
+    let value = signals(minute, outlet.position(test.channel)?)?;
+    Some(Contradiction { channel: test.channel, value })
+}
+
 fn burning(outlet: &Outlet, minute: Timestamp, signals: Signals<'_>) -> Option<Contradiction> {
     let air = outlet.settings.at(minute)?.oxygen_of_air_percent;
     let oxygen =

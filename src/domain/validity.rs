@@ -10,7 +10,9 @@ use crate::domain::flag::Status;
 use crate::domain::law::OutletLaw;
 use crate::domain::mark::{Claim, Ruled, Stage};
 use crate::domain::plant::{Outlet, Position};
-use crate::domain::source_state::{Contradiction, Observed, Signals, SourceState, contradiction, observe};
+use crate::domain::source_state::{
+    Contradiction, Observed, Signals, SourceState, contradiction, observe, proven_otherwise,
+};
 use crate::domain::window::Window;
 
 /// The state of a source in one minute, with every version of it.
@@ -52,7 +54,10 @@ pub fn source_state<'l>(
         Claim::State(state) => Some(state),
         Claim::Instrument(_) => None,
     });
-    let contested = claimed.and_then(|state| contradiction(rule, outlet, (minute, state), &trusted));
+    let contested = claimed.and_then(|state| {
+        contradiction(rule, outlet, (minute, state), &trusted)
+            .or_else(|| proven_otherwise(rule, outlet, (minute, state, observed.state), &trusted))
+    });
     let state = match (mark.filter(|ruled| ruled.in_effect()), claimed, &contested) {
         (Some(_), Some(state), None) => state,
         (Some(_), Some(_), Some(_)) | (None, _, _) | (Some(_), None, _) => observed.state,
@@ -60,13 +65,14 @@ pub fn source_state<'l>(
     Sourced { state, observed, mark, contested }
 }
 
-/// The mark about the source's state at a minute: one in effect before others, then the newest.
+/// The mark about the source's state at a minute: one in effect before others, what the bureau agreed to before what the enterprise says
+/// alone, then the newest.
 fn state_mark(law: &OutletLaw, minute: Timestamp) -> Option<&Ruled> {
     law.marks
         .iter()
         .filter(|ruled| ruled.stage != Stage::Rejected)
         .filter(|ruled| matches!(ruled.claim, Claim::State(_)) && ruled.times.holds(minute))
-        .max_by_key(|ruled| (ruled.in_effect(), ruled.mark.made_at))
+        .max_by_key(|ruled| (ruled.in_effect(), ruled.review.is_some(), ruled.mark.made_at))
 }
 
 /// The mark in effect about the condition of a channel's instrument at a minute; the newest one.

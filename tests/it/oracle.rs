@@ -1,5 +1,6 @@
 //! Random plants and readings through the domain code and through tests/oracle/oracle.py, which shares nothing with it:
-//! figures agree to 1e-9, counts, statuses, flags, masses and verdicts exactly, and so do substituted masses.
+//! figures agree to 1e-9, counts, statuses, flags, masses and verdicts exactly, and so do substituted masses, and all that the
+//! law's lists make of minutes, averages and verdicts.
 //! `CEMS_ORACLE_WINDOWS=1000000` makes it long, `CEMS_ORACLE_SEED` another run.
 
 /// Random outlets under the law, as the domain and as the oracle take them.

@@ -3,7 +3,7 @@
 - The newest review decides: accepted and rejected as marked, corrected as the bureau puts it.
 - Without a review a mark waits, unless a marking rule of its industry and place, in force when its time begins, lets marks
   count at once. Under such a rule one that was made later than the deadline after its end is late.
-- In effect are in-force, accepted and corrected ones.
+- In effect are in-force, accepted and corrected ones; but what claims again what was rejected waits for a review.
 - An exemption's hours are all that marks in effect claim of its states, in the order of the calendar, from the beginning of the
   calendar year to the end of the hour; what is claimed twice counts once.
 """
@@ -44,15 +44,32 @@ def ruled(lists, enterprise, outlet):
             mark["stage"] = reviews[-1]["decision"]
             if mark["stage"] == "corrected":
                 mark.update({key: reviews[-1][key] for key in ("claim", "from", "until")})
-        mark["in_effect"] = mark["stage"] in IN_EFFECT
+        mark["reviewed"] = bool(reviews)
         standing.append(mark)
+    for mark in standing:
+        if mark["stage"] == "in-force" and any(same_again(mark, other) for other in standing):
+            mark["again"] = True
+    for mark in standing:
+        if mark.pop("again", False):
+            mark["stage"] = "pending"
+        mark["in_effect"] = mark["stage"] in IN_EFFECT
     return standing
 
 
+def same_again(mark, other):
+    """Claimed again after it was rejected: the same kind of claim of the same instrument over some of the same time."""
+    if other["stage"] != "rejected" or (mark["claim"] in STATES) != (other["claim"] in STATES):
+        return False
+    if None not in (mark["channel"], other["channel"]) and mark["channel"] != other["channel"]:
+        return False
+    return mark["from"] < other["until"] and other["from"] < mark["until"]
+
+
 def of_state(marks, minute):
-    """The mark about the source's state: one in effect before all others, then the newest; rejected ones are as if not made."""
+    """The mark about the source's state: one in effect before all others, then a reviewed one, then the newest; rejected ones are as if
+    not made."""
     found = [m for m in marks if m["claim"] in STATES and m["stage"] != "rejected" and in_time(m, minute)]
-    return max(found, key=lambda m: (m["in_effect"], m["made_at"])) if found else None
+    return max(found, key=lambda m: (m["in_effect"], m["reviewed"], m["made_at"])) if found else None
 
 
 def of_instrument(marks, minute, channel):

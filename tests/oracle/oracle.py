@@ -2,7 +2,7 @@
 arithmetic. It shares no code and no data format with the program that it checks.
 
 Reads one JSON document a line from standard input, writes one a line to standard output. A document of `"kind": "quarter"` is
-for substitution.py; every other one is for this file:
+for substitution.py, one of `"kind": "lawful"` for lawful.py; every other one is for averages.py:
 
 In:  {"zone": NAME, "periods": ["minute", ...],
       "outlet": {"reference": null or text, "air": text, "cutoff": text, "policy": "not-convertible" | "no-conversion" | "cap",

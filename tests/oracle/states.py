@@ -4,7 +4,7 @@
   come back over the release line; a minute without a value, or on the other side of the release line, ends it (the latter: it fails).
 - The first state whose tests all hold, and whose predecessor's tests held no longer ago than allowed, is the state; else running.
 - A mark in effect says what the state is, except where a signal contests it: a test of the claimed state fails, or the claim is a
-  stop and dry oxygen is more than two points below that of air. Then the signals have it.
+  stop and dry oxygen is more than two points below that of air, or the signals prove another state. Then the signals have it.
 - Where no signal of a rule says anything, such oxygen still says that the source runs.
 - What an instrument shows that the bureau agrees was out of order proves nothing.
 - A stopped source goes before an instrument's condition, that before every other state. Stopped minutes do not count in means, but
@@ -101,14 +101,19 @@ class States:
             return entry["state"]
         return "running"
 
-    def contest(self, claim, at, rule):
+    def contest(self, claim, at, rule, observed):
         """The channel of the first signal against a claim."""
         entry = next((entry for entry in rule["states"] if entry["state"] == claim), None) if rule else None
         for test in entry["tests"] if entry else []:
             value = None if test["channel"] is None else self.signals[test["channel"]].get(at)
             if value is not None and not beyond(test, value, "release"):
                 return test["channel"]
-        return self.burns(at) if claim == "stopped" else None
+        against = self.burns(at) if claim == "stopped" else None
+        if against is None and rule and observed not in ("running", claim):
+            # Another state is proven.
+            proven = next(entry for entry in rule["states"] if entry["state"] == observed)
+            against = proven["tests"][0]["channel"]
+        return against
 
     def burns(self, at):
         """The oxygen channel, where it shows well less than air."""
@@ -125,7 +130,7 @@ class States:
         if not heard and self.burns(at) is not None:
             observed, heard = "running", True
         mark = all_marks.of_state(self.marks, at)
-        contested = self.contest(mark["claim"], at, rule) if mark else None
+        contested = self.contest(mark["claim"], at, rule, observed) if mark else None
         believed = mark is not None and mark["in_effect"] and contested is None
         return Minute(mark["claim"] if believed else observed, observed, heard, mark, contested)
 

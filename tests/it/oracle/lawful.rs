@@ -50,10 +50,10 @@ fn channels(rng: &mut Rng, burns_waste: bool) -> Vec<Drawn> {
         drawn.push(channel("a01014", Role::Moisture, Unit::Percent, "40"));
     }
     let flow = rng.u8(0..8);
-    if matches!(flow, 0..3) {
+    if matches!(flow, 0..4) {
         drawn.push(channel("a01011", Role::Velocity, Unit::MetrePerSecond, "40"));
     }
-    if matches!(flow, 2..6) {
+    if matches!(flow, 1..6) {
         let flow = channel("a00000", Role::Flow, Unit::CubicMetrePerHour, "900000");
         drawn.push(Drawn { wet: rng.bool(), actual: rng.bool(), ..flow });
     }
@@ -111,6 +111,7 @@ fn usual(code: &str, state: SourceState, cools: bool) -> (i64, i64) {
 /// What the source does, in whole minutes.
 fn phases(rng: &mut Rng, first: i64, minutes: i64) -> Vec<(SourceState, i64, i64)> {
     let mut phases = Vec::new();
+    let in_step = first % 300 == 0;
     let mut at = 0;
     while at < minutes {
         let state = match rng.u8(0..10) {
@@ -119,6 +120,8 @@ fn phases(rng: &mut Rng, first: i64, minutes: i64) -> Vec<(SourceState, i64, i64
             _ => pick(rng, &SourceState::ALL),
         };
         let length = if rng.u8(0..5) < 2 { rng.i64(2..30) } else { rng.i64(30..200) };
+        // Often in step with the windows.
+        let length = if in_step { (length + 4) / 5 * 5 } else { length };
         phases.push((state, first + at * 60, first + (at + length) * 60));
         at += length;
     }
@@ -130,6 +133,8 @@ fn readings(rng: &mut Rng, drawn: &[Drawn], site: &Site<'_>) -> (Vec<StoredScan>
     let mut weather: Vec<Weather> = drawn.iter().map(|_| Weather { flag: Flag::Normal, left: 0 }).collect();
     let (mut scans, mut theirs) = (Vec::new(), Vec::new());
     let calm = rng.u8(0..4) > 0;
+    let steady = rng.u8(0..4) == 0;
+    let oddities = if steady || rng.bool() { 0 } else { 25 };
     let mut gap = 0;
     for at in (site.first..site.last).step_by(60) {
         if rng.u16(0..150) == 0 {
@@ -148,9 +153,10 @@ fn readings(rng: &mut Rng, drawn: &[Drawn], site: &Site<'_>) -> (Vec<StoredScan>
                 texts.push((None, Flag::Absent));
                 continue;
             }
-            let odd = rng.u8(0..40) == 0;
+            let odd = rng.u16(0..1000) < oddities;
             let (middle, spread) =
                 usual(channel.code, if odd { pick(rng, &SourceState::ALL) } else { state }, cools && !odd);
+            let spread = if steady { 0 } else { spread };
             let text = tenths(middle + rng.i64(-spread..=spread));
             let flag = if calm { Flag::Normal } else { weather.next(rng) };
             texts.push((Some(text).filter(|_| flag != Flag::Communication), flag));
@@ -236,7 +242,7 @@ pub fn case(seed: u64) -> Case {
     let zone = ZONES[usize::try_from(seed % 4).unwrap()];
     // Some cases lie over the end of a year.
     let day = if rng.u8(0..4) == 0 { pick(rng, &[19_357, 19_722, 20_453]) } else { rng.i64(19_000..21_000) };
-    let first = day * 86_400 + rng.i64(0..1440) * 60;
+    let first = day * 86_400 + if rng.bool() { rng.i64(0..1440) * 60 } else { rng.i64(0..288) * 300 };
     let minutes = if rng.u8(0..12) == 0 { rng.i64(1200..3000) } else { rng.i64(100..500) };
     let drawn = channels(rng, seed % 6 < 2);
     let phases = phases(rng, first, minutes);
@@ -246,8 +252,14 @@ pub fn case(seed: u64) -> Case {
     let of_rules: Vec<(String, i64)> =
         rules.iter().map(|rule| (rule.code.clone(), seconds(rule.period))).collect();
     let last = first + minutes * 60;
-    let site =
-        Site { codes: &codes, first, last, phases: &phases, rules: &of_rules, is_lenient: seed % 3 == 0 };
+    let site = Site {
+        codes: &codes,
+        first,
+        last,
+        phases: &phases,
+        rules: &of_rules,
+        is_lenient: seed.is_multiple_of(3),
+    };
     let (law, law_theirs) = Lists::draw(rng, &site).theirs();
     let (scans, scans_theirs) = readings(rng, &drawn, &site);
     let (settings, outlet_theirs) = random::outlet(rng);

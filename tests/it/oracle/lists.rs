@@ -173,7 +173,10 @@ impl Lists {
             let late = if rng.u8(0..3) == 0 { rng.i64(0..72) } else { rng.i64(-6..4) };
             let made_at = (until + late * HOUR) / 60 * 60 + index;
             let channel = match claim {
-                Claim::Instrument(_) => (rng.u8(0..3) > 0).then(|| rng.usize(0..site.codes.len())),
+                Claim::Instrument(_) if rng.bool() => {
+                    site.place(pick(rng, &["a19001", "a01011", "a00000", "a01012"]))
+                }
+                Claim::Instrument(_) => rng.bool().then(|| rng.usize(0..site.codes.len())),
                 Claim::State(_) => None,
             };
             let outlet = if rng.u8(0..16) == 0 { "other" } else { OUTLET };
@@ -219,7 +222,7 @@ impl Lists {
     fn exemptions(&mut self, rng: &mut Rng, site: &Site<'_>) {
         for index in 0..rng.u8(1..6) {
             let (mut from, mut until) = site.some_time(rng);
-            let industry = if rng.u8(0..6) == 0 { "C44" } else { "C30" };
+            let industry = if rng.u8(0..3) == 0 { "C44" } else { "C30" };
             let mut pollutants = some(rng, &["a21026", "a21002", "a24088", "a01901"]);
             let mut states = some(rng, &SourceState::ALL[1..]);
             if site.is_lenient && index == 0 {
@@ -227,7 +230,8 @@ impl Lists {
                 pollutants = vec!["a24088", "a01901", "a21026", "a21002"];
                 states = SourceState::ALL[1..].to_vec();
             }
-            let hours = if rng.bool() { rng.u32(0..6) } else { 60 };
+            let hours =
+                if site.is_lenient { pick(rng, &[1, 1, 2, 3, 60]) } else { pick(rng, &[0, 2, 4, 60, 60]) };
             let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
             self.add(
                 "exemptions",
@@ -284,7 +288,7 @@ impl Lists {
         }
         for index in 0..rng.u8(1..3) {
             let (from, until) = site.some_time(rng);
-            let (below, allowed) = (pick(rng, &["850", "849.5", "820"]), pick(rng, &[5, 5, 0, 30]));
+            let (below, allowed) = (pick(rng, &["850", "849.5", "820", "860"]), pick(rng, &[5, 5, 0, 30]));
             let code = format!("furnace-{index}");
             self.add(
                 "furnaces",
@@ -314,8 +318,10 @@ impl Lists {
             if (length >= 86_400 && over == Over::Day) || (length > 86_400 && over == Over::Month) {
                 continue;
             }
-            let (share, hundredths) =
-                pick(rng, &[("95", 9500), ("75", 7500), ("50", 5000), ("66.66", 6666), ("20", 2000)]);
+            let (share, hundredths) = pick(
+                rng,
+                &[("95", 9500), ("75", 7500), ("50", 5000), ("100", 10_000), ("66.66", 6666), ("20", 2000)],
+            );
             let at_least = pick(rng, &[1, 1, 5, 20]);
             let (over_theirs, code) = (over.period().name(), format!("assessment-{index}"));
             self.add(
@@ -337,21 +343,32 @@ fn claimed(rng: &mut Rng, site: &Site<'_>) -> (Claim, i64, i64) {
         site.phases.iter().filter(|(state, ..)| *state != SourceState::Running).copied().collect();
     let phases = if rng.u8(0..4) == 0 || idle.is_empty() { site.phases } else { &idle };
     let (state, begin, end) = pick(rng, phases);
-    let claim = if rng.u8(0..5) > 1 { Claim::State(state) } else { pick(rng, &Claim::ALL) };
+    let claim = match rng.u8(0..6) {
+        0 => pick(rng, &Claim::ALL),
+        1 => pick(rng, &Claim::ALL[SourceState::ALL.len()..]),
+        _ => Claim::State(state),
+    };
+    let (from, until) = claimed_time(rng, site, (begin, end));
+    // In step with the windows, the hours of an exemption are used up by the second.
+    if site.is_lenient { (claim, from / 300 * 300, (until + 299) / 300 * 300) } else { (claim, from, until) }
+}
+
+fn claimed_time(rng: &mut Rng, site: &Site<'_>, (begin, end): (i64, i64)) -> (i64, i64) {
     match rng.u8(0..8) {
         // Long ago, so that the hours of the year are used up.
         0 => {
             let from = site.first - rng.i64(2..200) * 86_400 + rng.i64(0..HOUR);
-            (claim, from, from + rng.i64(600..5 * HOUR))
+            let length = if rng.bool() { rng.i64(1..6) * HOUR } else { rng.i64(600..5 * HOUR) };
+            (from, from + length)
         }
         1..=3 => {
             let from = site.within(rng);
-            (claim, from, from + rng.i64(60..2 * HOUR))
+            (from, from + rng.i64(60..2 * HOUR))
         }
         _ => {
             let around = |rng: &mut Rng| if rng.bool() { 0 } else { rng.i64(-1200..1200) };
             let from = begin + around(rng);
-            (claim, from, (end + around(rng)).max(from + 60))
+            (from, (end + around(rng)).max(from + 60))
         }
     }
 }

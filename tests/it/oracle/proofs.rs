@@ -42,12 +42,12 @@ pub fn states(rng: &mut Rng, site: &Site<'_>) -> Vec<(StateRule, Value)> {
         for (_, channel, kind, line, release) in tells {
             let minutes = if rng.u8(0..6) == 0 { 25 } else { rng.u32(1..5) };
             let release = if rng.u8(0..3) == 0 { line } else { release };
-            let side = match *kind {
+            let beyond = match *kind {
                 "above" => Side::Above { line: number(line), release: number(release) },
                 "below" => Side::Below { line: number(line), release: number(release) },
                 _ => Side::Is { code: number(line) },
             };
-            tests.push(Test { channel: code_of(channel), side, minutes });
+            tests.push(Test { channel: code_of(channel), side: beyond, minutes });
             tests_theirs
                 .push(json!({"channel": site.place(channel), "kind": kind, "line": line, "release": release,
                 "minutes": minutes}));
@@ -70,7 +70,7 @@ fn measure(rng: &mut Rng, site: &Site<'_>) -> (Measure, Value, &'static str) {
         _ => {
             let place = rng.usize(0..site.codes.len());
             let measure = Measure::Channel(code_of(site.codes[place]));
-            (measure, json!(["channel", place]), pick(rng, &["0", "12.5", "60", "200", "1000"]))
+            (measure, json!(["channel", place]), pick(rng, &["0", "12", "35", "50", "60", "200", "1000"]))
         }
     }
 }

@@ -81,6 +81,14 @@ pub fn channel(
     }
 }
 
+/// A flow may be wet or dry, as it flows or at standard state.
+fn take_flow_and_period(rng: &mut Rng, channel: &mut Drawn, period_ms: u32) {
+    channel.period_ms = period_ms;
+    if channel.role == Role::Flow {
+        (channel.wet, channel.actual) = (rng.bool(), rng.bool());
+    }
+}
+
 fn channels(rng: &mut Rng, period_ms: u32) -> Vec<Drawn> {
     let mg = ("0", "400");
     let mut drawn = Vec::new();
@@ -145,10 +153,7 @@ fn channels(rng: &mut Rng, period_ms: u32) -> Vec<Drawn> {
         _ => {}
     }
     for channel in &mut drawn {
-        channel.period_ms = period_ms;
-        let is_flow = channel.role == Role::Flow;
-        (channel.wet, channel.actual) =
-            if is_flow { (rng.bool(), rng.bool()) } else { (channel.wet, channel.actual) };
+        take_flow_and_period(rng, channel, period_ms);
     }
     if period_ms <= 60_000 && rng.u8(0..3) == 0 {
         let cycle = [120_000, 180_000, 300_000][rng.usize(0..3)];
