@@ -3,6 +3,8 @@
 
 /// What to send, and when.
 pub mod dispatch;
+/// What the centre says, and what it changes.
+mod incoming;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +16,13 @@ use crate::clock;
 use crate::config::gateway::Gateway;
 use crate::gateway::metrics::{LaneLabels, Metrics};
 use crate::gateway::publish::dispatch::{Dispatch, Next};
+use crate::gateway::publish::incoming::Incoming;
 use crate::gateway::spool::Entry;
 use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, connect};
-use crate::mqtt::receipt::{Ranges, Receipt, property};
+use crate::mqtt::receipt::{Ranges, property};
 use crate::mqtt::record::{Epoch, Hash, MAX_MESSAGE_BYTES, time_text};
-use crate::mqtt::status::{CentralStatus, GatewayStatus};
+use crate::mqtt::status::GatewayStatus;
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Readiness;
@@ -192,30 +195,22 @@ impl Publisher {
     }
 
     fn on_message(&mut self, message: &Message, now: Instant) {
-        if message.topic == CENTRAL_STATUS.as_bytes() {
-            match serde_json::from_slice::<CentralStatus>(&message.payload) {
-                Ok(status) if status.online => self.dispatch.centre_started(now, &status.start),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the centre's status cannot be read"),
-            }
-            return;
-        }
-        let receipt = match Receipt::decode(&message.payload, &self.parts.config.name) {
-            Ok(receipt) => receipt,
-            Err(reason) => {
-                tracing::warn!(reason, "a receipt cannot be read");
-                return;
-            }
+        let from_centre = message.topic == CENTRAL_STATUS.as_bytes();
+        let heard = if from_centre {
+            incoming::announcement(&mut self.dispatch, now, &message.payload)
+        } else {
+            let me = (self.parts.config.name.as_str(), self.epoch);
+            incoming::receipt(&mut self.dispatch, now, me, &message.payload)
         };
-        if self.epoch.is_none_or(|epoch| epoch.to_string() != receipt.epoch) {
-            tracing::debug!(epoch = receipt.epoch, "a receipt for another epoch is ignored");
-            return;
+        match heard {
+            Incoming::Nothing => {}
+            Incoming::Settled(settled) => {
+                self.parts.metrics.receipts.inc();
+                self.receipted.extend(settled.iter());
+                self.delete_at.get_or_insert(now + DELETE_EVERY);
+            }
+            Incoming::Refused(reason) => tracing::warn!(reason, "a message from the centre is ignored"),
         }
-        self.parts.metrics.receipts.inc();
-        let held = Ranges::from_pairs(receipt.ranges.iter().chain(receipt.quarantined.iter()));
-        self.dispatch.receipt(now, &held);
-        self.receipted.extend(held.iter());
-        self.delete_at.get_or_insert(now + DELETE_EVERY);
     }
 
     /// Whatever is due: deletion, status, backfill.

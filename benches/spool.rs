@@ -1,0 +1,186 @@
+//! The spool at its work: `cargo bench --bench spool`. One line a figure. Seven days of one outlet (16 channels every 2 s) are
+//! put into a spool by a process that is then killed; another one opens it.
+#![expect(clippy::unwrap_used, reason = "a bench that meets the unexpected is to fail loudly")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cems::clock::monotonic;
+use cems::domain::flag::Flag;
+use cems::domain::plant::ChannelCode;
+use cems::domain::scan::{Reading, Scan};
+use cems::gateway::spool::{Settings, Spool};
+use cems::mqtt::receipt::Ranges;
+use cems::mqtt::record::{Body, Hash};
+use jiff::Timestamp;
+
+/// Seven days, a scan every 2 s.
+const WEEK: i64 = 7 * 86_400 / 2;
+const FIRST: i64 = 1_795_000_000;
+const CHANNELS: [&str; 16] = [
+    "a01006", "a01011", "a01012", "a01013", "a01014", "a19001", "a21001", "a21002", "a21003", "a21004",
+    "a21005", "a21024", "a21026", "a21028", "a24088", "a34013",
+];
+const TASK: &str = "CEMS_BENCH_SPOOL_TASK";
+const FOLDER: &str = "CEMS_BENCH_SPOOL_FOLDER";
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        folder: folder.to_owned(),
+        gateway: "gw-bench".to_owned(),
+        cfg: Hash::of(b"bench"),
+        cache_bytes: 8 * 1024 * 1024,
+        capacity_bytes: 1024 * 1024 * 1024,
+    }
+}
+
+fn scan(number: i64) -> Body {
+    let mut random = fastrand::Rng::with_seed(number.unsigned_abs());
+    let mut reading = |code: &&str| {
+        let value = (random.f64() * 1e4).round() / 100.0;
+        (ChannelCode::new(code).unwrap(), Reading { value: Some(value), flag: Flag::Normal })
+    };
+    let readings = CHANNELS.iter().map(&mut reading).collect();
+    let at = Timestamp::from_second(FIRST + 2 * number).unwrap();
+    Body::Scan(Scan { outlet: "jz-cement-01".to_owned(), at, readings })
+}
+
+fn tell(name: &str, value: f64, unit: &str, goal: &str) {
+    println!("{name:<28} {value:>10.2} {unit:<12} {goal}");
+}
+
+fn seconds(since: std::time::Instant) -> f64 {
+    since.elapsed().as_secs_f64()
+}
+
+fn thousand(count: i64) -> f64 {
+    f64::from(i32::try_from(count).unwrap()) / 1000.0
+}
+
+/// `VmRSS` or `VmHWM` of a process in MiB.
+fn memory(process: u32, field: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    sorted.get((sorted.len() - 1) * percent / 100).unwrap().as_secs_f64() * 1000.0
+}
+
+/// One record a commit, as a gateway with one outlet does.
+fn commits(spool: &mut Spool, from: i64, count: i64) -> Vec<Duration> {
+    let commit = |number| {
+        let start = monotonic();
+        spool.commit(&[scan(number)], &Ranges::default()).unwrap();
+        start.elapsed()
+    };
+    let mut times: Vec<Duration> = (from..from + count).map(commit).collect();
+    times.sort_unstable();
+    times
+}
+
+/// Fills a spool, says so, and waits to be killed.
+fn fill(folder: &Path) {
+    let mut spool = Spool::open(&settings(folder), Hash::ZERO).unwrap();
+    let last = 500;
+    let mut number = 0;
+    while number < WEEK - last {
+        let bodies: Vec<Body> = (number..(number + 500).min(WEEK - last)).map(scan).collect();
+        spool.commit(&bodies, &Ranges::default()).unwrap();
+        number += i64::try_from(bodies.len()).unwrap();
+    }
+    let times = commits(&mut spool, number, last);
+    tell("commit_full_p50_ms", percentile(&times, 50), "ms", "");
+    tell("commit_full_p99_ms", percentile(&times, 99), "ms", "");
+    println!("filled");
+    let _killed = std::io::stdin().lines().next();
+}
+
+/// Opens what another process left.
+fn open(folder: &Path) {
+    let start = monotonic();
+    let spool = Spool::open(&settings(folder), Hash::ZERO).unwrap();
+    let held = spool.ranges().unwrap();
+    let took = seconds(start);
+    assert!(!spool.is_new() && held.iter().eq([(0, WEEK.unsigned_abs() - 1)]), "{held:?}");
+    tell("open_after_kill_s", took, "s", "goal 2");
+    tell("open_rss_mib", memory(std::process::id(), "VmRSS"), "MiB", "");
+    tell("open_peak_rss_mib", memory(std::process::id(), "VmHWM"), "MiB", "goal 60");
+    println!("opened");
+}
+
+fn run_self(task: &str, folder: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(TASK, task).env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Passes on what a child says until `mark`.
+fn until(child: &mut Child, mark: &str) {
+    let out = BufReader::new(child.stdout.take().unwrap());
+    for line in out.lines().map(Result::unwrap).take_while(|line| line != mark) {
+        println!("{line}");
+    }
+}
+
+/// Reads as backfill does and deletes as receipts do.
+fn drain(folder: &Path) {
+    let mut spool = Spool::open(&settings(folder), Hash::ZERO).unwrap();
+    let start = monotonic();
+    let mut end = u64::MAX;
+    let mut count: i64 = 0;
+    loop {
+        let run = spool.newest((0, end), 500, 64 * 1024).unwrap();
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { break };
+        count += i64::try_from(run.len()).unwrap();
+        end = first.seq.saturating_sub(1);
+        spool.commit(&[], &Ranges::from_pairs([(first.seq, last.seq)])).unwrap();
+        if first.seq == 0 {
+            break;
+        }
+    }
+    assert_eq!((count, spool.records()), (WEEK, 0));
+    tell("drain_records_per_s", thousand(count) / seconds(start), "k/s", "read and deleted, newest first");
+}
+
+fn main() {
+    if let (Ok(task), Ok(folder)) = (std::env::var(TASK), std::env::var(FOLDER)) {
+        let folder = PathBuf::from(folder);
+        if task == "fill" {
+            fill(&folder)
+        } else {
+            open(&folder)
+        }
+        return;
+    }
+    let at = std::env::var("CEMS_BENCH_FOLDER").unwrap_or_else(|_| "target".to_owned());
+    let folder = tempfile::Builder::new().prefix("bench-spool-").tempdir_in(at).unwrap();
+    let empty = folder.path().join("empty");
+    let mut spool = Spool::open(&settings(&empty), Hash::ZERO).unwrap();
+    let times = commits(&mut spool, 0, 500);
+    drop(spool);
+    tell("commit_p50_ms", percentile(&times, 50), "ms", "one record a commit, fsync");
+    tell("commit_p99_ms", percentile(&times, 99), "ms", "");
+
+    let week = folder.path().join("week");
+    let start = monotonic();
+    let mut filling = run_self("fill", &week);
+    until(&mut filling, "filled");
+    filling.kill().unwrap();
+    filling.wait().unwrap();
+    tell("fill_records_per_s", thousand(WEEK) / seconds(start), "k/s", "500 a commit");
+    let file = std::fs::metadata(settings(&week).file()).unwrap().len();
+    tell(
+        "file_mib",
+        thousand(i64::try_from(file / 1024).unwrap()) / 1.024,
+        "MiB",
+        "7 days, 16 channels, 2 s",
+    );
+    let mut opening = run_self("open", &week);
+    until(&mut opening, "opened");
+    opening.wait().unwrap();
+    drain(&week);
+}
