@@ -8,9 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cems::clock::monotonic;
+use cems::config::gateway::WhenFull;
 use cems::domain::flag::Flag;
 use cems::domain::plant::ChannelCode;
 use cems::domain::scan::{Reading, Scan};
+use cems::gateway::spool::room::Need;
 use cems::gateway::spool::{Settings, Spool};
 use cems::mqtt::receipt::Ranges;
 use cems::mqtt::record::{Body, Hash};
@@ -33,6 +35,8 @@ fn settings(folder: &Path) -> Settings {
         cfg: Hash::of(b"bench"),
         cache_bytes: 8 * 1024 * 1024,
         capacity_bytes: 1024 * 1024 * 1024,
+        when_full: WhenFull::Thin,
+        need: Need::of([(Duration::from_secs(2), CHANNELS.len())]),
     }
 }
 

@@ -113,6 +113,8 @@ struct Publisher {
     receipted: Vec<(u64, u64)>,
     delete_at: Option<Instant>,
     status_at: Instant,
+    /// Level and alarm of the spool as said last.
+    said: (u8, Option<String>),
     next: Option<Instant>,
 }
 
@@ -130,6 +132,7 @@ impl Publisher {
             receipted: Vec::new(),
             delete_at: None,
             status_at: now,
+            said: (0, None),
             next: Some(now),
         }
     }
@@ -226,7 +229,7 @@ impl Publisher {
             }
         }
         self.note_figures();
-        if self.status_at <= now {
+        if self.status_at <= clock::monotonic() {
             self.status_at = now + STATUS_EVERY;
             self.say(&self.status()).await;
         }
@@ -276,14 +279,14 @@ impl Publisher {
         sent
     }
 
+    /// Figures for Prometheus; a change of alarm or level is said at once.
     fn note_figures(&mut self) {
         let state = self.state.borrow_and_update();
-        let metrics = &self.parts.metrics;
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.spool_records.set(gauge(state.records));
-        metrics.spool_bytes.set(gauge(state.bytes));
-        let age = state.oldest.map_or(0, |oldest| clock::now().duration_since(oldest).as_secs());
-        metrics.oldest_age.set(age);
+        self.parts.metrics.note_spool(&state, clock::now());
+        if self.said != (state.level, state.alarm.clone()) {
+            self.said = (state.level, state.alarm.clone());
+            self.status_at = clock::monotonic();
+        }
     }
 
     fn status(&self) -> GatewayStatus {
@@ -293,7 +296,10 @@ impl Publisher {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cfg: Hash(self.parts.config.hash).to_string(),
             spool_records: state.records,
-            spool_hours_left: hours_left(&self.parts.config, &state),
+            spool_hours: state.hours,
+            spool_hours_left: state.hours_left,
+            spool_level: state.level,
+            spool_alarm: state.alarm.clone(),
             oldest_unreceipted: state.oldest.map(time_text),
             at: Some(time_text(clock::now())),
             ..GatewayStatus::offline(&self.parts.config.name)
@@ -348,15 +354,6 @@ fn cut(entries: &[Entry], most_bytes: usize) -> Vec<&[Entry]> {
     messages
 }
 
-/// Until the spool is full when nothing is receipted and all outlets go on as they are configured.
-fn hours_left(config: &Gateway, state: &State) -> Option<f64> {
-    let per_hour: f64 = config.outlets.iter().map(|outlet| 3600.0 / outlet.period.as_secs_f64()).sum();
-    let one = state.bytes.checked_div(state.records).unwrap_or(600).max(1);
-    let room = config.spool.capacity_bytes.saturating_sub(state.bytes) / one;
-    let room = f64::from(u32::try_from(room).unwrap_or(u32::MAX));
-    (per_hour > 0.0).then(|| (room * 10.0 / per_hour).round() / 10.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,15 +370,5 @@ mod tests {
             cut(&entries, 22).iter().map(|message| message.iter().map(|entry| entry.seq).collect()).collect();
         assert_eq!(cuts, [vec![0, 1], vec![2], vec![3], vec![4]]);
         assert_eq!(lines(&entries[..2]).as_ref(), b"xxxxxxxxxx\nxxxxxxxxxx");
-    }
-
-    #[test]
-    fn the_time_until_the_spool_is_full_follows_its_content() {
-        let text = include_str!("../../config/gateway-example.toml");
-        let config = crate::config::gateway::parse("example", text).unwrap();
-        let state = State { records: 100, bytes: 40_000, ..State::default() };
-        let hours = hours_left(&config, &state).unwrap();
-        let expected = (1024.0 * 1024.0 * 1024.0 - 40_000.0) / 400.0 / 1800.0;
-        assert!((hours - expected).abs() < 0.2, "{hours} {expected}");
     }
 }

@@ -14,6 +14,8 @@
 mod format;
 /// The thread that owns the spool, and what it does when the disk fails.
 pub mod keeper;
+/// How much room there is, and for whom.
+pub mod room;
 /// A small second file that remembers how far the chain had come.
 pub mod witness;
 
@@ -23,7 +25,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
+use crate::config::gateway::WhenFull;
 use crate::gateway::spool::format::{begin, entry, guarded, length, size, write_place};
+use crate::gateway::spool::room::Need;
 use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, Epoch, Hash, Record};
 
@@ -39,7 +43,11 @@ pub struct Settings {
     /// Configuration that new records are made under.
     pub cfg: Hash,
     pub cache_bytes: usize,
+    /// Room of scans at their full rate; see [`room`].
     pub capacity_bytes: u64,
+    pub when_full: WhenFull,
+    /// What the gateway's scans need.
+    pub need: Need,
 }
 
 impl Settings {
@@ -220,7 +228,7 @@ impl Spool {
                     records.retain_in(first..=last, forget).map_err(redb::Error::from)?;
                 }
                 let kept = self.bytes.saturating_sub(freed);
-                let capacity = self.settings.capacity_bytes;
+                let capacity = room::with_events(self.settings.capacity_bytes);
                 if added > 0 && kept + added > capacity {
                     return Err(SpoolError::Full { held: kept, capacity });
                 }
@@ -239,6 +247,11 @@ impl Spool {
         self.records = (self.records + length(entries.len())).saturating_sub(gone);
         self.bytes = (self.bytes + added).saturating_sub(freed);
         Ok(entries)
+    }
+
+    /// Bytes that a record of this body would take.
+    pub fn size_of(&self, body: &Body) -> u64 {
+        self.encode(std::slice::from_ref(body)).0.iter().map(size).sum()
     }
 
     /// The head that a commit of these bodies would give.

@@ -2,8 +2,12 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::gateway::WhenFull;
+use crate::domain::flag::Flag;
+use crate::domain::scan::{Reading, Scan};
 use crate::gateway::event;
-use crate::mqtt::record::{Hash, Record};
+use crate::gateway::spool::room::Need;
+use crate::mqtt::record::{Hash, Record, time_text};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -14,6 +18,8 @@ fn settings(folder: &std::path::Path) -> Settings {
         cfg: Hash::ZERO,
         cache_bytes: 1024 * 1024,
         capacity_bytes: 20_000,
+        when_full: WhenFull::Thin,
+        need: Need::of([(std::time::Duration::from_secs(2), 16)]),
     }
 }
 
@@ -117,5 +123,128 @@ async fn a_second_gateway_is_refused() {
     let (sender, _second) = mpsc::channel(64);
     let refused = start(settings(folder.path()), Readiness::default(), sender);
     assert!(matches!(refused, Err(SpoolError::InUse(_))));
+    end(keeper, thread);
+}
+
+fn scan(second: i64) -> Body {
+    let code = crate::domain::plant::ChannelCode::new("a21026").unwrap();
+    let reading = Reading { value: Some(1.5), flag: Flag::Normal };
+    let at = Timestamp::from_second(second).unwrap();
+    Body::Scan(Scan { outlet: "kiln".to_owned(), at, readings: vec![(code, reading)] })
+}
+
+/// All records, oldest first.
+async fn held(keeper: &Keeper) -> Vec<Record> {
+    let entries = keeper.newest((0, u64::MAX), usize::MAX, usize::MAX).await.unwrap();
+    entries.iter().map(|entry| Record::decode(&entry.bytes).unwrap()).collect()
+}
+
+fn details(records: &[Record], name: &str, key: &str) -> Vec<String> {
+    let of = |record: &Record| match &record.body {
+        Body::Event(event) if event.event == name => Some(event.detail[key].clone()),
+        Body::Event(_) | Body::Scan(_) => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+fn seconds(records: &[Record]) -> Vec<i64> {
+    let of = |record: &Record| match &record.body {
+        Body::Scan(scan) => Some(scan.at.as_second()),
+        Body::Event(_) => None,
+    };
+    records.iter().filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn a_full_spool_keeps_the_oldest_thins_the_newest_and_takes_all_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let capacity = 200_000;
+    let settings = Settings { capacity_bytes: capacity, ..settings(folder.path()) };
+    let (keeper, thread, _notices) = begin(settings);
+    let mut made = 0;
+    while keeper.state().borrow().level < 100 {
+        keeper.keep(vec![scan(made)]);
+        made += 2;
+        let before = keeper.state().borrow().clone();
+        until(&keeper, |state| state.bytes > before.bytes || state.left_out > before.left_out).await;
+        assert!(made < 10_000, "{before:?}");
+    }
+    // A few minutes more, of which only the minute scans are kept.
+    let full_at = made;
+    let left_out = |made: i64| move |state: &State| state.left_out >= (made - full_at) as u64 / 2 - 12;
+    for _scan in 0..300 {
+        keeper.keep(vec![scan(made)]);
+        made += 2;
+    }
+    until(&keeper, left_out(made)).await;
+    let state = keeper.state().borrow().clone();
+    assert!(state.alarm.as_ref().unwrap().contains("begins a minute"), "{state:?}");
+    assert!(state.hours_left.unwrap() < 0.05 && state.hours.unwrap() > 0.1, "{state:?}");
+    assert!(state.scan_bytes > 300.0 && state.scan_bytes < 400.0, "{state:?}");
+    let all = held(&keeper).await;
+    assert_eq!(details(&all, "spool-alarm", "level"), ["80", "90", "95", "100"]);
+    assert_eq!(details(&all, "thinning", "state"), ["begin"]);
+    let kept = seconds(&all);
+    let first_gap = kept.iter().zip((0..).step_by(2)).take_while(|(is, all)| **is == *all).count();
+    assert!(kept[first_gap..].iter().all(|second| second % 60 == 0), "{kept:?}");
+    assert!(kept.len() - first_gap >= 9, "minute scans are kept");
+    assert_eq!(kept.len() as u64 + state.left_out, made as u64 / 2, "each scan is kept or counted");
+
+    let half = all.iter().map(|record| record.seq).nth(all.len() / 2).unwrap();
+    assert!(keeper.delete(Ranges::from_pairs([(0, half)])));
+    keeper.keep(vec![scan(made), scan(made + 2)]);
+    until(&keeper, |state| state.alarm.is_none() && state.level == 0).await;
+    let all = held(&keeper).await;
+    assert_eq!(seconds(&all)[seconds(&all).len() - 2..], [made, made + 2], "all scans again");
+    let told = details(&all, "thinning", "left_out");
+    assert_eq!(told.last().unwrap(), &state.left_out.to_string(), "how many were left out is told");
+    assert_eq!(
+        details(&all, "thinning", "to").last().unwrap(),
+        &time_text(Timestamp::from_second(made - 2).unwrap())
+    );
+    assert_eq!(details(&all, "spool-alarm", "level").last().unwrap(), "0");
+    end(keeper, thread);
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_told_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { capacity_bytes: 20_000, when_full: WhenFull::Stop, ..settings(folder.path()) };
+    let (keeper, thread, _notices) = begin(settings.clone());
+    keeper.keep((0..100).map(|number| scan(2 * number)).collect());
+    until(&keeper, |state| state.left_out > 0).await;
+    let (left_out, bytes) = (keeper.state().borrow().left_out, keeper.state().borrow().bytes);
+    end(keeper, thread);
+    let (keeper, thread, _notices) = begin(settings);
+    until(&keeper, |state| state.bytes > bytes).await;
+    let all = held(&keeper).await;
+    assert_eq!(details(&all, "thinning", "state"), ["begin", "going-on"]);
+    assert_eq!(details(&all, "thinning", "left_out"), ["0".to_owned(), left_out.to_string()]);
+    assert_eq!(seconds(&all).len() as u64 + left_out, 100);
+    end(keeper, thread);
+}
+
+#[tokio::test]
+async fn one_poll_cycle_is_one_commit_and_a_new_epoch_is_told_before_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keeper, thread, mut notices) = begin(settings(folder.path()));
+    keeper.keep(vec![scan(0), scan(2), scan(4)]);
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let notice = tokio::time::timeout(LIMIT, notices.recv()).await.unwrap().unwrap();
+        told.push(match notice {
+            Notice::Opened { .. } => ("opened", 0),
+            Notice::Fresh(entries) => ("fresh", entries.len()),
+            Notice::Past(ranges) => ("past", ranges.iter().count()),
+        });
+        if told.last() == Some(&("fresh", 4)) {
+            break;
+        }
+    }
+    // The start and the three scans may have met in one commit.
+    assert!(
+        told == [("opened", 0), ("fresh", 1), ("fresh", 3)] || told == [("opened", 0), ("fresh", 4)],
+        "{told:?}"
+    );
     end(keeper, thread);
 }
