@@ -121,6 +121,7 @@ impl Spool {
     pub fn open(settings: &Settings, head: Hash) -> Result<Spool, SpoolError> {
         std::fs::create_dir_all(&settings.folder)
             .map_err(|error| SpoolError::Disk(format!("{}: {error}", settings.folder.display())))?;
+        let is_new = !settings.file().exists();
         guarded(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(settings.cache_bytes).set_check_integrity_on_open(true);
@@ -130,6 +131,9 @@ impl Spool {
                 }
                 redb::Error::from(error).into()
             })?;
+            if is_new {
+                format::sync_names(&settings.folder)?;
+            }
             Spool::start(database, settings, head)
         })
     }

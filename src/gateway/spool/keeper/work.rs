@@ -62,6 +62,8 @@ pub struct Work {
     resync: bool,
     started: bool,
     witness_at: Instant,
+    /// This run has written the witness.
+    witnessed: bool,
 }
 
 /// Records that could not be kept.
@@ -105,6 +107,7 @@ impl Work {
             resync: true,
             started: false,
             witness_at: clock::monotonic(),
+            witnessed: false,
         };
         match work.open() {
             Ok(()) => {}
@@ -202,6 +205,13 @@ impl Work {
     /// Opens the spool; replaces a damaged or lost one.
     fn open(&mut self) -> Result<(), SpoolError> {
         let before = Witness::read(&self.settings.folder);
+        if self.witnessed && !Witness::is_in(&self.settings.folder) {
+            // As a mount point whose disk is gone; a new spool there would be hidden when the disk comes back.
+            let gone = format!("nothing of the spool is in {} any more", self.settings.folder.display());
+            return Err(SpoolError::Disk(format!(
+                "{gone}; mount its disk, or restart the gateway for a new spool"
+            )));
+        }
         let head = before.as_ref().map_or(Hash::ZERO, Witness::head);
         let spool = match Spool::open(&self.settings, head) {
             Err(SpoolError::Damaged(reason)) => {
@@ -308,8 +318,9 @@ impl Work {
     fn remember(&mut self) {
         let Some(spool) = &self.spool else { return };
         self.witness_at = clock::monotonic() + WITNESS_EVERY;
-        if let Err(error) = Witness::of(spool).write(&self.settings.folder) {
-            tracing::warn!(%error, "the spool's witness cannot be written");
+        match Witness::of(spool).write(&self.settings.folder) {
+            Ok(()) => self.witnessed = true,
+            Err(error) => tracing::warn!(%error, "the spool's witness cannot be written"),
         }
     }
 }
