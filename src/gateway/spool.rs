@@ -74,12 +74,19 @@ pub enum SpoolError {
         "the disk under the spool failed: {0}; free space on it or replace it, the gateway goes on by itself"
     )]
     Disk(String),
+    #[error(
+        "the disk under the spool is full: {0}; free space on it, the gateway goes on by itself as soon as there is some"
+    )]
+    NoSpace(String),
 }
 
 impl From<redb::Error> for SpoolError {
     fn from(error: redb::Error) -> SpoolError {
         use std::io::ErrorKind;
         if let redb::Error::Io(io) = &error {
+            if matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+                return SpoolError::NoSpace(error.to_string());
+            }
             let unreadable = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
             let kind = if unreadable { SpoolError::Damaged } else { SpoolError::Disk };
             return kind(error.to_string());
@@ -281,6 +288,18 @@ impl Spool {
             seq += 1;
         }
         (entries, head)
+    }
+
+    /// Gives room within the file that no record needs back to the disk. Takes seconds when much is held.
+    ///
+    /// # Errors
+    /// As [`Spool::commit`]; nothing is lost.
+    pub fn compact(&mut self) -> Result<(), SpoolError> {
+        guarded(|| match self.database.compact() {
+            Ok(_) => Ok(()),
+            Err(redb::CompactionError::Storage(error)) => Err(redb::Error::from(error).into()),
+            Err(other) => Err(SpoolError::Disk(other.to_string())),
+        })
     }
 
     /// The newest unbroken run of records within `first..=last`, oldest first: at most `most` records and, unless a single

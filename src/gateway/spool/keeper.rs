@@ -4,6 +4,8 @@
 //! second, and goes on without a restart; what it had to let go becomes a `lost-range` record. A damaged spool is set
 //! aside and replaced. It never blocks its callers.
 
+/// Disk space held back for the time when the disk is full.
+mod reserve;
 /// What becomes of scans when the spool is full.
 mod thinning;
 /// The thread's work.

@@ -128,7 +128,8 @@ impl Thinning {
     }
 }
 
-fn begins_a_minute(at: Timestamp) -> bool {
+/// Whether this tick is the first of a minute.
+pub fn begins_a_minute(at: Timestamp) -> bool {
     at.as_millisecond().rem_euclid(60_000) == 0
 }
 

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::gateway::event;
-use crate::gateway::spool::keeper::thinning::Thinning;
+use crate::gateway::spool::keeper::reserve::Reserve;
+use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
 use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
@@ -25,7 +26,7 @@ use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, Hash};
 use crate::telemetry::Readiness;
 
-/// Records held in memory at most while the disk fails.
+/// Records held in memory at most while the disk fails. The second half is for minute scans and events.
 const HELD_MAX: usize = 10_000;
 /// Records of one commit at most.
 const COMMIT_MAX: usize = 1000;
@@ -62,6 +63,10 @@ pub struct Work {
     resync: bool,
     started: bool,
     witness_at: Instant,
+    reserve: Reserve,
+    /// Deletions have made room within the file of a full disk, and when it may be made smaller.
+    roomy: bool,
+    compact_at: Instant,
     /// This run has written the witness.
     witnessed: bool,
 }
@@ -78,6 +83,9 @@ struct Trouble {
     reason: String,
 }
 
+/// Compacting a large file takes seconds; it is not done more often.
+const COMPACT_EVERY: Duration = Duration::from_secs(20);
+
 /// What waits in the queue, by kind.
 #[derive(Default)]
 struct Batch {
@@ -92,7 +100,11 @@ impl Work {
     /// Opens the spool. A damaged one is replaced; a failing disk is waited for.
     pub fn new(settings: Settings, report: Report) -> Result<Work, SpoolError> {
         let thinning = Thinning::new(settings.capacity_bytes, settings.when_full);
+        let reserve = Reserve::new(&settings.folder);
         let mut work = Work {
+            reserve,
+            roomy: false,
+            compact_at: clock::monotonic(),
             thinning,
             level: 0,
             aside: None,
@@ -158,7 +170,11 @@ impl Work {
 
     fn hold(&mut self, bodies: Vec<Body>) {
         for body in bodies {
-            if self.held.len() < HELD_MAX {
+            let most = match &body {
+                Body::Scan(scan) if !begins_a_minute(scan.at) => HELD_MAX / 2,
+                Body::Scan(_) | Body::Event(_) => HELD_MAX,
+            };
+            if self.held.len() < most {
                 self.held.push_back(body);
             } else {
                 self.lose(1, time_of(&body));
@@ -185,6 +201,7 @@ impl Work {
         {
             self.fail(&error);
         }
+        self.make_room();
         // A new epoch is told before its records are.
         self.resynchronise();
         self.commit_held(&Ranges::from_pairs(batch.delete));
@@ -307,10 +324,32 @@ impl Work {
             tracing::error!(%error, "the spool takes no records; they are held in memory");
             self.trouble = Some(Trouble { since: clock::now(), reason: error.to_string() });
         }
+        if matches!(error, SpoolError::NoSpace(_)) {
+            self.reserve.give_up();
+        }
         if !matches!(error, SpoolError::Full { .. }) {
             self.remember();
             self.spool = None;
             self.retry_at = clock::monotonic() + RETRY;
+        }
+    }
+
+    /// Holds the reserve, if it can be had. When deletions have made room within the file and the disk has none, the file is
+    /// made smaller first.
+    fn make_room(&mut self) {
+        let now = clock::monotonic();
+        if self.reserve.is_held() || now < self.retry_at || self.spool.is_none() {
+            return;
+        }
+        self.retry_at = now + RETRY;
+        if !self.reserve.hold() && self.roomy && now >= self.compact_at {
+            self.roomy = false;
+            self.compact_at = now + COMPACT_EVERY;
+            let compacted = self.spool.as_mut().map_or(Ok(()), Spool::compact);
+            match compacted {
+                Ok(()) => tracing::info!(room = self.reserve.hold(), "the spool's file was made smaller"),
+                Err(error) => self.fail(&error),
+            }
         }
     }
 

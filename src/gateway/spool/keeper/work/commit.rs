@@ -10,14 +10,16 @@ use crate::mqtt::record::{Body, event as name};
 
 impl Work {
     /// Deletes what is receipted and commits what is held: in one commit, unless there is trouble or little room. Then the
-    /// deletion goes first, as it makes room. When not all fits, as much as does.
+    /// deletion goes first, as it makes room. When not all fits, as much as does. On a full disk only deletions are done: what
+    /// is left of the reserve is for them.
     pub(super) fn commit_held(&mut self, delete: &Ranges) {
         let mut delete = delete.clone();
         let mut most = COMMIT_MAX;
         loop {
             self.tell_of_lost();
+            let no_space = !self.reserve.is_held() && self.trouble.is_some();
             let scarce = self.trouble.is_some() || self.level > 0;
-            let most_now = if scarce && !delete.is_empty() { 0 } else { most };
+            let most_now = if no_space || (scarce && !delete.is_empty()) { 0 } else { most };
             self.thin();
             let count = self.held.len().min(most_now);
             let Some(spool) = self.spool.as_mut() else { return };
@@ -28,6 +30,7 @@ impl Work {
             match spool.commit(&bodies, &delete) {
                 Ok(entries) => {
                     self.held.drain(..count);
+                    self.roomy |= no_space && !delete.is_empty();
                     delete = Ranges::default();
                     self.look_at_level();
                     if count > 0 {
