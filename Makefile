@@ -53,3 +53,4 @@ test-long: setup ## The oracle over a million random windows (about an hour)
 bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"
 	@cargo bench --locked --bench replay
+	@cargo bench --locked --bench spool

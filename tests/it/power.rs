@@ -63,20 +63,20 @@ struct Promise {
 /// Commits until the disk fails, a few records at a time, deleting now and then.
 fn work(mut spool: Spool, promise: &Mutex<Promise>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let hold = || promise.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || promise.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let bodies: Vec<Body> =
             (0..random.i64(1..4)).map(|more| scan(more + i64::from(random.u16(..)))).collect();
-        let held: Vec<u64> = hold().durable.keys().copied().collect();
+        let held: Vec<u64> = lock().durable.keys().copied().collect();
         let delete = if random.u8(0..4) == 0 && !held.is_empty() {
             let from = random.usize(0..held.len());
             held[from..(from + random.usize(1..9)).min(held.len())].to_vec()
         } else {
             Vec::new()
         };
-        hold().trying = (bodies.len() as u64, delete.clone());
+        lock().trying = (bodies.len() as u64, delete.clone());
         let Ok(entries) = spool.commit(&bodies, &Ranges::of(delete.iter().copied())) else { return };
-        let mut promise = hold();
+        let mut promise = lock();
         promise.durable.retain(|seq, _| !delete.contains(seq));
         promise.durable.extend(entries.iter().map(|entry| (entry.seq, entry.bytes.to_vec())));
         promise.next = spool.next();

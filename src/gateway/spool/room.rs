@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn hours_follow_the_measured_size_and_the_rate() {
-        let mut need = Need::of([(Duration::from_secs(2), 16), (Duration::from_secs(60), 3)]);
+        let mut need = Need::of([(Duration::from_secs(2), 16), (Duration::from_mins(1), 3)]);
         let estimate = need.hours(1 << 30).unwrap();
         assert!((800.0..1000.0).contains(&estimate), "{estimate}");
         need.start_from(99, 1);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Disk space held back.
 const BYTES: usize = 1024 * 1024;
-const CHUNK: usize = 64 * 1024;
+/// Left free beside it.
+const SPARE: usize = 64 * 1024;
 
 /// The reserve of one spool.
 #[derive(Debug)]
@@ -52,14 +53,14 @@ impl Reserve {
     fn has_room(&self) -> bool {
         let folder = self.file.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
         let free = folder.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        usize::try_from(free).is_ok_and(|free| free > BYTES + CHUNK)
+        usize::try_from(free).is_ok_and(|free| free > BYTES + SPARE)
     }
 
     fn write(&self) -> std::io::Result<()> {
         let partial = self.file.with_extension("part");
         let written = File::create(&partial).and_then(|mut out| {
             // Not zeros: some file systems keep no space for these.
-            (0..BYTES / CHUNK).try_for_each(|_| out.write_all(&[0xA5; CHUNK]))?;
+            out.write_all(&vec![0xA5; BYTES])?;
             out.sync_all()
         });
         let written = written.and_then(|()| fs::rename(&partial, &self.file));

@@ -64,9 +64,7 @@ pub struct Work {
     started: bool,
     witness_at: Instant,
     reserve: Reserve,
-    /// Deletions have made room within the file of a full disk, and when it may be made smaller.
-    roomy: bool,
-    compact_at: Instant,
+    compaction: Compaction,
     /// This run has written the witness.
     witnessed: bool,
 }
@@ -81,6 +79,12 @@ struct Lost {
 struct Trouble {
     since: Timestamp,
     reason: String,
+}
+
+/// Whether deletions have made room within the file of a full disk, and when the file may be made smaller.
+struct Compaction {
+    wanted: bool,
+    not_before: Instant,
 }
 
 /// Compacting a large file takes seconds; it is not done more often.
@@ -103,8 +107,7 @@ impl Work {
         let reserve = Reserve::new(&settings.folder);
         let mut work = Work {
             reserve,
-            roomy: false,
-            compact_at: clock::monotonic(),
+            compaction: Compaction { wanted: false, not_before: clock::monotonic() },
             thinning,
             level: 0,
             aside: None,
@@ -342,9 +345,8 @@ impl Work {
             return;
         }
         self.retry_at = now + RETRY;
-        if !self.reserve.hold() && self.roomy && now >= self.compact_at {
-            self.roomy = false;
-            self.compact_at = now + COMPACT_EVERY;
+        if !self.reserve.hold() && self.compaction.wanted && now >= self.compaction.not_before {
+            self.compaction = Compaction { wanted: false, not_before: now + COMPACT_EVERY };
             let compacted = self.spool.as_mut().map_or(Ok(()), Spool::compact);
             match compacted {
                 Ok(()) => tracing::info!(room = self.reserve.hold(), "the spool's file was made smaller"),

@@ -30,7 +30,7 @@ impl Work {
             match spool.commit(&bodies, &delete) {
                 Ok(entries) => {
                     self.held.drain(..count);
-                    self.roomy |= no_space && !delete.is_empty();
+                    self.compaction.wanted |= no_space && !delete.is_empty();
                     delete = Ranges::default();
                     self.look_at_level();
                     if count > 0 {
