@@ -152,8 +152,9 @@ fn gateway(folder: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cems"));
     command.args(["gateway", "--config"]).arg(&config).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
-    let lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let said = lines.take(50).find(|line| line.contains("hours of scans")).unwrap();
+    // Kept open: a gateway needs somebody to log to.
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let said = lines.by_ref().take(50).find(|line| line.contains("hours of scans")).unwrap();
     tell("gateway_start_s", seconds(start), "s", "goal 2");
     println!("  {said}");
     // Ten scans later it has told its publisher everything and settled.

@@ -10,6 +10,8 @@
 //!
 //! Everything here blocks; `keeper` runs it on a thread of its own. Nothing here reads the clock.
 
+/// Why the spool did not do what it was asked.
+mod error;
 /// How records stand in the file.
 mod format;
 /// The thread that owns the spool, and what it does when the disk fails.
@@ -30,6 +32,8 @@ use crate::gateway::spool::format::{begin, entry, guarded, length, size, write_p
 use crate::gateway::spool::room::Need;
 use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, Epoch, Hash, Record};
+
+pub use crate::gateway::spool::error::SpoolError;
 
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -54,47 +58,6 @@ impl Settings {
     /// The spool's file.
     pub fn file(&self) -> PathBuf {
         self.folder.join("spool.redb")
-    }
-}
-
-/// Why the spool did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    #[error("{} is in use by another gateway process; stop that one, or give this one a data_dir of its own", .0.display())]
-    InUse(PathBuf),
-    #[error("{} belongs to gateway {found:?}, not {expected:?}; give each gateway a data_dir of its own", .file.display())]
-    OtherGateway { file: PathBuf, found: String, expected: String },
-    #[error("the spool's file is damaged: {0}")]
-    Damaged(String),
-    #[error(
-        "the spool holds {held} bytes of records, capacity {capacity}; connect the centre, or raise spool.capacity_mb"
-    )]
-    Full { held: u64, capacity: u64 },
-    #[error(
-        "the disk under the spool failed: {0}; free space on it or replace it, the gateway goes on by itself"
-    )]
-    Disk(String),
-    #[error(
-        "the disk under the spool is full: {0}; free space on it, the gateway goes on by itself as soon as there is some"
-    )]
-    NoSpace(String),
-}
-
-impl From<redb::Error> for SpoolError {
-    fn from(error: redb::Error) -> SpoolError {
-        use std::io::ErrorKind;
-        if let redb::Error::Io(io) = &error {
-            if matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-                return SpoolError::NoSpace(error.to_string());
-            }
-            let unreadable = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
-            let kind = if unreadable { SpoolError::Damaged } else { SpoolError::Disk };
-            return kind(error.to_string());
-        }
-        if matches!(error, redb::Error::PreviousIo | redb::Error::DatabaseClosed) {
-            return SpoolError::Disk(error.to_string());
-        }
-        SpoolError::Damaged(error.to_string())
     }
 }
 

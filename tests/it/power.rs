@@ -50,37 +50,36 @@ fn scan(number: i64) -> Body {
     Body::Scan(Scan { outlet: "kiln".to_owned(), at, readings })
 }
 
-/// What a spool must hold: all that a commit has returned, less what was deleted; perhaps with the last commit, which had not
-/// returned.
-#[derive(Default)]
-struct Promise {
-    durable: BTreeMap<u64, Vec<u8>>,
-    next: u64,
-    /// Records made and deleted by the commit that is under way.
-    trying: (u64, Vec<u64>),
+/// One commit: what it made and deleted, and when it returned, in Unix microseconds.
+#[derive(Clone)]
+struct Commit {
+    made: usize,
+    lines: Vec<(u64, Vec<u8>)>,
+    deleted: Vec<u64>,
+    returned_at: Option<i64>,
 }
 
 /// Commits until the disk fails, a few records at a time, deleting now and then.
-fn work(mut spool: Spool, promise: &Mutex<Promise>, seed: u64) {
+fn work(mut spool: Spool, log: &Mutex<Vec<Commit>>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let lock = || promise.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || log.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut held: Vec<u64> = held(&spool).into_keys().collect();
     loop {
         let bodies: Vec<Body> =
             (0..random.i64(1..4)).map(|more| scan(more + i64::from(random.u16(..)))).collect();
-        let held: Vec<u64> = lock().durable.keys().copied().collect();
-        let delete = if random.u8(0..4) == 0 && !held.is_empty() {
-            let from = random.usize(0..held.len());
-            held[from..(from + random.usize(1..9)).min(held.len())].to_vec()
-        } else {
-            Vec::new()
-        };
-        lock().trying = (bodies.len() as u64, delete.clone());
-        let Ok(entries) = spool.commit(&bodies, &Ranges::of(delete.iter().copied())) else { return };
-        let mut promise = lock();
-        promise.durable.retain(|seq, _| !delete.contains(seq));
-        promise.durable.extend(entries.iter().map(|entry| (entry.seq, entry.bytes.to_vec())));
-        promise.next = spool.next();
-        promise.trying = (0, Vec::new());
+        let from = random.usize(0..held.len().max(1));
+        let until = (from + random.usize(1..9)).min(held.len());
+        let deleted: Vec<u64> =
+            if random.u8(0..4) == 0 { held.drain(from..until).collect() } else { Vec::new() };
+        let delete = Ranges::of(deleted.iter().copied());
+        lock().push(Commit { made: bodies.len(), lines: Vec::new(), deleted, returned_at: None });
+        let Ok(entries) = spool.commit(&bodies, &delete) else { return };
+        let returned_at = cems::clock::now().as_microsecond();
+        held.extend(entries.iter().map(|entry| entry.seq));
+        let mut log = lock();
+        let commit = log.last_mut().unwrap();
+        commit.returned_at = Some(returned_at);
+        commit.lines = entries.iter().map(|entry| (entry.seq, entry.bytes.to_vec())).collect();
     }
 }
 
@@ -89,31 +88,25 @@ async fn a_power_cut_takes_nothing_that_a_commit_had_returned() {
     for seed in 0..rounds() {
         let Some(disk) = Disk::new(64) else { return };
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut promise = Promise::default();
         // Several cuts of the same spool.
         for cut in 0..4 {
             let spool = Spool::open(&settings(&disk), Hash::ZERO).unwrap();
-            let (before, epoch) = (promise.next, spool.epoch());
-            let shared = Arc::new(Mutex::new(promise));
+            let (before, next, epoch) = (held(&spool), spool.next(), spool.epoch());
+            let log = Arc::new(Mutex::new(Vec::new()));
             let worker = std::thread::spawn({
-                let shared = Arc::clone(&shared);
-                move || work(spool, &shared, seed * 100 + cut)
+                let log = Arc::clone(&log);
+                move || work(spool, &log, seed * 100 + cut)
             });
-            let commits = random.u64(0..400);
-            until("records are durable", || shared.lock().unwrap().next >= before + commits).await;
-            disk.cut_power();
+            let commits = random.usize(0..200);
+            until("commits", || log.lock().unwrap().len() > commits).await;
+            let cut_at = disk.cut_power();
             worker.join().unwrap();
             disk.power_back().await;
-            promise = std::mem::take(&mut *shared.lock().unwrap());
             let spool = Spool::open(&settings(&disk), Hash::ZERO).unwrap();
-            if promise.next == 0 {
-                // Nothing was promised.
-                promise = Promise { next: spool.next(), durable: held(&spool), ..Promise::default() };
-                continue;
-            }
             assert_eq!(spool.epoch(), epoch);
-            keeps(&spool, &mut promise);
-            println!("seed {seed}, cut {cut}: {} records held, {} made", promise.durable.len(), promise.next);
+            let log = log.lock().unwrap().clone();
+            keeps(&spool, (before, next), &log, cut_at);
+            println!("seed {seed}, cut {cut}: {} commits, {} records held", log.len(), spool.records());
         }
     }
 }
@@ -124,19 +117,35 @@ fn held(spool: &Spool) -> BTreeMap<u64, Vec<u8>> {
     runs.flatten().map(|entry| (entry.seq, entry.bytes.to_vec())).collect()
 }
 
-/// The spool holds what was promised, to the bit, with all of the last commit or nothing of it.
-fn keeps(spool: &Spool, promise: &mut Promise) {
+/// The spool holds what some whole number of commits made, to the bit: at least of all that had returned before the cut.
+fn keeps(
+    spool: &Spool,
+    (mut expected, mut next): (BTreeMap<u64, Vec<u8>>, u64),
+    log: &[Commit],
+    cut_at: i64,
+) {
     let found = held(spool);
-    let (more, delete) = &promise.trying;
-    if spool.next() == promise.next + more && *more > 0 {
-        promise.durable.retain(|seq, _| !delete.contains(seq));
-        let last = found.range(promise.next..).map(|(seq, line)| (*seq, line.clone()));
-        promise.durable.extend(last);
-        promise.next += more;
+    let mut commits = log.iter();
+    while next < spool.next() {
+        let commit = commits.next().expect("nothing is invented");
+        expected.retain(|seq, _| !commit.deleted.contains(seq));
+        let last = next + commit.made as u64;
+        if commit.returned_at.is_some() {
+            expected.extend(commit.lines.iter().cloned());
+        } else {
+            // It was under way; what it made is checked by its chain below.
+            expected.extend(found.range(next..last).map(|(seq, line)| (*seq, line.clone())));
+        }
+        next = last;
     }
-    assert_eq!(spool.next(), promise.next);
-    assert!(found == promise.durable, "other records than promised");
-    let newest = found.last_key_value().filter(|(seq, _)| **seq + 1 == promise.next);
+    assert_eq!(spool.next(), next, "a commit is whole");
+    let missing: Vec<i64> = commits.filter_map(|commit| commit.returned_at).collect();
+    assert!(missing.iter().all(|at| *at >= cut_at), "returned before {cut_at} and gone: {missing:?}");
+    if !missing.is_empty() {
+        println!("{} commits returned without power and are gone", missing.len());
+    }
+    assert!(found == expected, "other records than promised");
+    let newest = found.last_key_value().filter(|(seq, _)| **seq + 1 == next);
     assert!(newest.is_none_or(|(_, line)| Hash::of(line) == spool.head()));
     for (seq, line) in &found {
         let record = Record::decode(line).unwrap();

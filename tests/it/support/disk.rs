@@ -21,7 +21,7 @@ impl Disk {
         let image = std::fs::File::create(disk.image()).unwrap();
         image.set_len(megabytes * 1024 * 1024).unwrap();
         std::fs::create_dir(disk.path()).unwrap();
-        let made = run("mkfs.ext4", &["-q", "-F", "-m", "0"], &[&disk.image()]).and_then(|()| disk.mount());
+        let made = run("mkfs.ext4", &["-q", "-F", "-m", "0"], &[&disk.image()]).and_then(|_| disk.mount());
         if let Err(reason) = made {
             println!("not run, as this test needs root, ext4 and a loop device: {reason}");
             return None;
@@ -38,13 +38,15 @@ impl Disk {
         self.folder.path().join("image")
     }
 
-    fn mount(&self) -> Result<(), String> {
+    fn mount(&self) -> Result<String, String> {
         run("mount", &["-o", "loop"], &[&self.image(), &self.path()])
     }
 
-    /// From now on every access fails, and what is not durable is gone.
-    pub fn cut_power(&self) {
-        run("python3", &[CUT], &[&self.path()]).unwrap();
+    /// From now on every access fails, and what is not durable is gone. Gives the moment, in Unix microseconds: an answer of
+    /// the kernel after it is none that a machine without power could have given.
+    pub fn cut_power(&self) -> i64 {
+        let said = run("python3", &[CUT], &[&self.path()]).unwrap();
+        said.trim().parse().unwrap()
     }
 
     /// The power is back. Waits until nobody has a file of it open.
@@ -61,9 +63,14 @@ impl Drop for Disk {
     }
 }
 
-fn run(program: &str, arguments: &[&str], paths: &[&Path]) -> Result<(), String> {
+/// Gives what the program says.
+fn run(program: &str, arguments: &[&str], paths: &[&Path]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).args(paths).output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{program}: {said}")) }
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{program}: {said}"))
+    }
 }
