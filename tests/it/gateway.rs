@@ -179,7 +179,9 @@ async fn a_reading_goes_live_comes_again_and_is_deleted_on_its_receipt() {
     centre.receipt_everything();
     until("the spool is empty", || gateway.spooled() == 0).await;
     until("a status on its own topic", || {
-        centre.messages("status").iter().any(|m| m.text().contains("\"online\":true"))
+        let statuses = centre.messages("status");
+        let wanted = ["\"online\":true", "\"spool_hours\":", "\"spool_hours_left\":", "\"spool_level\":0"];
+        statuses.iter().any(|status| wanted.iter().all(|part| status.text().contains(part)))
     })
     .await;
     gateway.stop().await;

@@ -15,12 +15,13 @@ const SPARE: usize = 64 * 1024;
 pub struct Reserve {
     file: PathBuf,
     held: bool,
+    given_up: bool,
 }
 
 impl Reserve {
     /// Nothing is held until [`Reserve::hold`].
     pub fn new(folder: &Path) -> Reserve {
-        Reserve { file: folder.join("spool.reserve"), held: false }
+        Reserve { file: folder.join("spool.reserve"), held: false, given_up: false }
     }
 
     pub fn is_held(&self) -> bool {
@@ -32,16 +33,28 @@ impl Reserve {
         if !self.held {
             let whole = fs::metadata(&self.file).is_ok_and(|file| usize::try_from(file.len()) == Ok(BYTES));
             self.held = whole || (self.has_room() && self.write().is_ok());
-            if !self.held {
-                self.give_up();
+            if self.held {
+                self.given_up = false;
+            } else {
+                self.remove();
             }
         }
         self.held
     }
 
-    /// Gives the space back to the disk.
+    /// Gives the space back to a full disk.
     pub fn give_up(&mut self) {
         self.held = false;
+        self.given_up = true;
+        self.remove();
+    }
+
+    /// The disk was full and has no room for it yet.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    fn remove(&self) {
         match fs::remove_file(&self.file) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -85,10 +98,16 @@ mod tests {
         assert_eq!(usize::try_from(fs::metadata(&file).unwrap().len()).unwrap(), BYTES);
         assert!(Reserve::new(folder.path()).hold(), "that of the run before counts");
         reserve.give_up();
-        assert!(!reserve.is_held() && fs::read_dir(folder.path()).unwrap().next().is_none());
+        assert!(
+            !reserve.is_held()
+                && reserve.is_given_up()
+                && fs::read_dir(folder.path()).unwrap().next().is_none()
+        );
         fs::write(&file, b"torn").unwrap();
         assert!(Reserve::new(folder.path()).hold());
         assert_eq!(usize::try_from(fs::metadata(&file).unwrap().len()).unwrap(), BYTES);
-        assert!(!Reserve::new(&folder.path().join("absent")).hold());
+        assert!(reserve.hold() && !reserve.is_given_up());
+        let mut nowhere = Reserve::new(&folder.path().join("absent"));
+        assert!(!nowhere.hold() && !nowhere.is_given_up());
     }
 }

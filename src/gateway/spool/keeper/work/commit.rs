@@ -17,10 +17,12 @@ impl Work {
         let mut most = COMMIT_MAX;
         loop {
             self.tell_of_lost();
-            let no_space = !self.reserve.is_held() && self.trouble.is_some();
+            let no_space = self.reserve.is_given_up();
             let scarce = self.trouble.is_some() || self.level > 0;
             let most_now = if no_space || (scarce && !delete.is_empty()) { 0 } else { most };
-            self.thin();
+            if most_now > 0 {
+                self.thin();
+            }
             let count = self.held.len().min(most_now);
             let Some(spool) = self.spool.as_mut() else { return };
             if count == 0 && delete.is_empty() {
