@@ -2,7 +2,7 @@
 //! put into a spool by a process that is then killed; another one opens it.
 #![expect(clippy::unwrap_used, reason = "a bench that meets the unexpected is to fail loudly")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -82,6 +82,21 @@ fn commits(spool: &mut Spool, from: i64, count: i64) -> Vec<Duration> {
         start.elapsed()
     };
     let mut times: Vec<Duration> = (from..from + count).map(commit).collect();
+    times.sort_unstable();
+    times
+}
+
+/// What the disk itself needs for a page and its fsync, in the same run.
+fn page_and_fsync(file: &Path) -> Vec<Duration> {
+    let mut out = std::fs::File::create(file).unwrap();
+    let mut times: Vec<Duration> = (0..500)
+        .map(|_| {
+            let start = monotonic();
+            out.write_all(&[1; 4096]).unwrap();
+            out.sync_data().unwrap();
+            start.elapsed()
+        })
+        .collect();
     times.sort_unstable();
     times
 }
@@ -204,6 +219,9 @@ fn main() {
     }
     let at = std::env::var("CEMS_BENCH_FOLDER").unwrap_or_else(|_| "target".to_owned());
     let folder = tempfile::Builder::new().prefix("bench-spool-").tempdir_in(at).unwrap();
+    let times = page_and_fsync(&folder.path().join("page"));
+    tell("page_fsync_p50_ms", percentile(&times, 50), "ms", "the disk alone: 4 KiB appended and fsync");
+    tell("page_fsync_p99_ms", percentile(&times, 99), "ms", "");
     let empty = folder.path().join("empty");
     let mut spool = Spool::open(&settings(&empty), Hash::ZERO).unwrap();
     let times = commits(&mut spool, 0, 500);
