@@ -59,8 +59,19 @@ impl fmt::Debug for Mqtt {
 pub struct Spool {
     /// Memory for its pages.
     pub cache_bytes: usize,
-    /// Records kept at most, bytes.
+    /// Records of scans at their full rate, bytes: 100 %. When it is full, a tenth more is for minute scans, and a twentieth
+    /// more for events.
     pub capacity_bytes: u64,
+    pub when_full: WhenFull,
+}
+
+/// What becomes of new scans when the spool is full. What is in it stays in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Only the scan that begins a minute is kept.
+    Thin,
+    /// None is kept.
+    Stop,
 }
 
 /// When to send what.

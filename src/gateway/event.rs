@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::gateway::spool::keeper::State;
 use crate::gateway::spool::witness::Witness;
 use crate::mqtt::record::{Body, Event, Hash, event};
 
@@ -19,18 +20,31 @@ pub fn now<const N: usize>(name: &str, detail: [(&str, String); N]) -> Body {
 }
 
 /// The spool of before is gone, or damaged and set aside.
-pub fn lost_spool(before: &Witness, aside: Option<(PathBuf, String)>) -> Body {
+pub fn lost_spool(before: Option<&Witness>, aside: Option<(PathBuf, String)>) -> Body {
     let (file, reason) = match aside {
         Some((file, reason)) => (file.display().to_string(), reason),
         None => (String::new(), "the spool's file is gone".to_owned()),
     };
     let detail = [
-        ("epoch", before.epoch.clone()),
-        ("next", before.next.to_string()),
+        ("epoch", before.map_or("unknown".to_owned(), |before| before.epoch.clone())),
+        ("next", before.map_or("unknown".to_owned(), |before| before.next.to_string())),
         ("file", file),
         ("reason", reason),
     ];
     now(event::LOST_RANGE, detail)
+}
+
+/// The spool is fuller, or emptier, than it was.
+pub fn spool_level(before: u8, state: &State) -> Body {
+    let hours = state.hours_left.map_or("unknown".to_owned(), |hours| hours.to_string());
+    let detail = [
+        ("level", state.level.to_string()),
+        ("before", before.to_string()),
+        ("records", state.records.to_string()),
+        ("bytes", state.bytes.to_string()),
+        ("hours_left", hours),
+    ];
+    now(event::SPOOL_ALARM, detail)
 }
 
 /// What a start has to tell: a configuration other than that of the run before, and the start itself.

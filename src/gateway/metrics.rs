@@ -1,11 +1,15 @@
 //! The gateway's figures for Prometheus.
 
+use std::sync::atomic::AtomicU64;
+
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::gateway::spool::keeper::State;
 use crate::telemetry;
 
 /// Which analyser, and what became of the request.
@@ -38,6 +42,12 @@ pub struct Metrics {
     pub spool_records: Gauge,
     pub spool_bytes: Gauge,
     pub oldest_age: Gauge,
+    pub spool_level: Gauge,
+    pub spool_alarm: Gauge,
+    pub spool_hours: Gauge<f64, AtomicU64>,
+    pub spool_hours_left: Gauge<f64, AtomicU64>,
+    pub scan_bytes: Gauge<f64, AtomicU64>,
+    pub scans_left_out: Gauge,
 }
 
 impl Metrics {
@@ -57,6 +67,34 @@ impl Metrics {
         registry.register("spool_bytes", "Bytes of these records", self.spool_bytes.clone());
         let oldest = "Age in seconds of the oldest record without a receipt";
         registry.register("oldest_unreceipted_seconds", oldest, self.oldest_age.clone());
+        let level = "Highest of 80, 90, 95 and 100 percent that the spool has reached, 0 for none";
+        registry.register("spool_level_percent", level, self.spool_level.clone());
+        registry.register(
+            "spool_alarm",
+            "1 while something is wrong with the spool",
+            self.spool_alarm.clone(),
+        );
+        let hours = "Hours of scans at their full rate that an empty spool holds";
+        registry.register("spool_capacity_hours", hours, self.spool_hours.clone());
+        let left = "Hours until the spool is full when nothing is receipted";
+        registry.register("spool_hours_left", left, self.spool_hours_left.clone());
+        registry.register("scan_bytes", "Bytes of one scan's record, running mean", self.scan_bytes.clone());
+        let left_out = "Scans not kept because the spool was full, since the start";
+        registry.register("scans_left_out", left_out, self.scans_left_out.clone());
+    }
+
+    /// Takes over what the spool says of itself.
+    pub fn note_spool(&self, state: &State, now: Timestamp) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.spool_records.set(gauge(state.records));
+        self.spool_bytes.set(gauge(state.bytes));
+        self.oldest_age.set(state.oldest.map_or(0, |oldest| now.duration_since(oldest).as_secs()));
+        self.spool_level.set(i64::from(state.level));
+        self.spool_alarm.set(i64::from(state.alarm.is_some()));
+        self.spool_hours.set(state.hours.unwrap_or(f64::NAN));
+        self.spool_hours_left.set(state.hours_left.unwrap_or(f64::NAN));
+        self.scan_bytes.set(state.scan_bytes);
+        self.scans_left_out.set(gauge(state.left_out));
     }
 
     /// Counts one request to an analyser.

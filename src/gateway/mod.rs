@@ -31,6 +31,7 @@ use crate::clock;
 use crate::config::gateway::Gateway;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::spool::keeper::{self, Keeper, NotKept, State};
+use crate::gateway::spool::room::Need;
 use crate::gateway::spool::{Settings, SpoolError};
 use crate::mqtt::record::{Body, Hash, event as name};
 use crate::shutdown::Shutdown;
@@ -118,6 +119,8 @@ pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) ->
         cfg: Hash(config.hash),
         cache_bytes: config.spool.cache_bytes,
         capacity_bytes: config.spool.capacity_bytes,
+        when_full: config.spool.when_full,
+        need: Need::of(config.outlets.iter().map(|outlet| (outlet.period, outlet.channels.len()))),
     };
     let (sender, notices) = mpsc::channel(NOTICES);
     let readiness = reporting.readiness.clone();

@@ -3,6 +3,8 @@
 
 /// What to send, and when.
 pub mod dispatch;
+/// What the centre says, and what it changes.
+mod incoming;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +16,13 @@ use crate::clock;
 use crate::config::gateway::Gateway;
 use crate::gateway::metrics::{LaneLabels, Metrics};
 use crate::gateway::publish::dispatch::{Dispatch, Next};
+use crate::gateway::publish::incoming::Incoming;
 use crate::gateway::spool::Entry;
 use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, connect};
-use crate::mqtt::receipt::{Ranges, Receipt, property};
+use crate::mqtt::receipt::{Ranges, property};
 use crate::mqtt::record::{Epoch, Hash, MAX_MESSAGE_BYTES, time_text};
-use crate::mqtt::status::{CentralStatus, GatewayStatus};
+use crate::mqtt::status::GatewayStatus;
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Readiness;
@@ -110,6 +113,8 @@ struct Publisher {
     receipted: Vec<(u64, u64)>,
     delete_at: Option<Instant>,
     status_at: Instant,
+    /// Level and alarm of the spool as said last.
+    said: (u8, Option<String>),
     next: Option<Instant>,
 }
 
@@ -127,6 +132,7 @@ impl Publisher {
             receipted: Vec::new(),
             delete_at: None,
             status_at: now,
+            said: (0, None),
             next: Some(now),
         }
     }
@@ -192,30 +198,22 @@ impl Publisher {
     }
 
     fn on_message(&mut self, message: &Message, now: Instant) {
-        if message.topic == CENTRAL_STATUS.as_bytes() {
-            match serde_json::from_slice::<CentralStatus>(&message.payload) {
-                Ok(status) if status.online => self.dispatch.centre_started(now, &status.start),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the centre's status cannot be read"),
-            }
-            return;
-        }
-        let receipt = match Receipt::decode(&message.payload, &self.parts.config.name) {
-            Ok(receipt) => receipt,
-            Err(reason) => {
-                tracing::warn!(reason, "a receipt cannot be read");
-                return;
-            }
+        let from_centre = message.topic == CENTRAL_STATUS.as_bytes();
+        let heard = if from_centre {
+            incoming::announcement(&mut self.dispatch, now, &message.payload)
+        } else {
+            let me = (self.parts.config.name.as_str(), self.epoch);
+            incoming::receipt(&mut self.dispatch, now, me, &message.payload)
         };
-        if self.epoch.is_none_or(|epoch| epoch.to_string() != receipt.epoch) {
-            tracing::debug!(epoch = receipt.epoch, "a receipt for another epoch is ignored");
-            return;
+        match heard {
+            Incoming::Nothing => {}
+            Incoming::Settled(settled) => {
+                self.parts.metrics.receipts.inc();
+                self.receipted.extend(settled.iter());
+                self.delete_at.get_or_insert(now + DELETE_EVERY);
+            }
+            Incoming::Refused(reason) => tracing::warn!(reason, "a message from the centre is ignored"),
         }
-        self.parts.metrics.receipts.inc();
-        let held = Ranges::from_pairs(receipt.ranges.iter().chain(receipt.quarantined.iter()));
-        self.dispatch.receipt(now, &held);
-        self.receipted.extend(held.iter());
-        self.delete_at.get_or_insert(now + DELETE_EVERY);
     }
 
     /// Whatever is due: deletion, status, backfill.
@@ -231,7 +229,7 @@ impl Publisher {
             }
         }
         self.note_figures();
-        if self.status_at <= now {
+        if self.status_at <= clock::monotonic() {
             self.status_at = now + STATUS_EVERY;
             self.say(&self.status()).await;
         }
@@ -281,14 +279,14 @@ impl Publisher {
         sent
     }
 
+    /// Figures for Prometheus; a change of alarm or level is said at once.
     fn note_figures(&mut self) {
         let state = self.state.borrow_and_update();
-        let metrics = &self.parts.metrics;
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.spool_records.set(gauge(state.records));
-        metrics.spool_bytes.set(gauge(state.bytes));
-        let age = state.oldest.map_or(0, |oldest| clock::now().duration_since(oldest).as_secs());
-        metrics.oldest_age.set(age);
+        self.parts.metrics.note_spool(&state, clock::now());
+        if self.said != (state.level, state.alarm.clone()) {
+            self.said = (state.level, state.alarm.clone());
+            self.status_at = clock::monotonic();
+        }
     }
 
     fn status(&self) -> GatewayStatus {
@@ -298,7 +296,10 @@ impl Publisher {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cfg: Hash(self.parts.config.hash).to_string(),
             spool_records: state.records,
-            spool_hours_left: hours_left(&self.parts.config, &state),
+            spool_hours: state.hours,
+            spool_hours_left: state.hours_left,
+            spool_level: state.level,
+            spool_alarm: state.alarm.clone(),
             oldest_unreceipted: state.oldest.map(time_text),
             at: Some(time_text(clock::now())),
             ..GatewayStatus::offline(&self.parts.config.name)
@@ -353,15 +354,6 @@ fn cut(entries: &[Entry], most_bytes: usize) -> Vec<&[Entry]> {
     messages
 }
 
-/// Until the spool is full when nothing is receipted and all outlets go on as they are configured.
-fn hours_left(config: &Gateway, state: &State) -> Option<f64> {
-    let per_hour: f64 = config.outlets.iter().map(|outlet| 3600.0 / outlet.period.as_secs_f64()).sum();
-    let one = state.bytes.checked_div(state.records).unwrap_or(600).max(1);
-    let room = config.spool.capacity_bytes.saturating_sub(state.bytes) / one;
-    let room = f64::from(u32::try_from(room).unwrap_or(u32::MAX));
-    (per_hour > 0.0).then(|| (room * 10.0 / per_hour).round() / 10.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,15 +370,5 @@ mod tests {
             cut(&entries, 22).iter().map(|message| message.iter().map(|entry| entry.seq).collect()).collect();
         assert_eq!(cuts, [vec![0, 1], vec![2], vec![3], vec![4]]);
         assert_eq!(lines(&entries[..2]).as_ref(), b"xxxxxxxxxx\nxxxxxxxxxx");
-    }
-
-    #[test]
-    fn the_time_until_the_spool_is_full_follows_its_content() {
-        let text = include_str!("../../config/gateway-example.toml");
-        let config = crate::config::gateway::parse("example", text).unwrap();
-        let state = State { records: 100, bytes: 40_000, ..State::default() };
-        let hours = hours_left(&config, &state).unwrap();
-        let expected = (1024.0 * 1024.0 * 1024.0 - 40_000.0) / 400.0 / 1800.0;
-        assert!((hours - expected).abs() < 0.2, "{hours} {expected}");
     }
 }

@@ -10,10 +10,14 @@
 //!
 //! Everything here blocks; `keeper` runs it on a thread of its own. Nothing here reads the clock.
 
+/// Why the spool did not do what it was asked.
+mod error;
 /// How records stand in the file.
 mod format;
 /// The thread that owns the spool, and what it does when the disk fails.
 pub mod keeper;
+/// How much room there is, and for whom.
+pub mod room;
 /// A small second file that remembers how far the chain had come.
 pub mod witness;
 
@@ -23,9 +27,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
+use crate::config::gateway::WhenFull;
 use crate::gateway::spool::format::{begin, entry, guarded, length, size, write_place};
+use crate::gateway::spool::room::Need;
 use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, Epoch, Hash, Record};
+
+pub use crate::gateway::spool::error::SpoolError;
 
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -39,47 +47,17 @@ pub struct Settings {
     /// Configuration that new records are made under.
     pub cfg: Hash,
     pub cache_bytes: usize,
+    /// Room of scans at their full rate; see [`room`].
     pub capacity_bytes: u64,
+    pub when_full: WhenFull,
+    /// What the gateway's scans need.
+    pub need: Need,
 }
 
 impl Settings {
     /// The spool's file.
     pub fn file(&self) -> PathBuf {
         self.folder.join("spool.redb")
-    }
-}
-
-/// Why the spool did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    #[error("{} is in use by another gateway process; stop that one, or give this one a data_dir of its own", .0.display())]
-    InUse(PathBuf),
-    #[error("{} belongs to gateway {found:?}, not {expected:?}; give each gateway a data_dir of its own", .file.display())]
-    OtherGateway { file: PathBuf, found: String, expected: String },
-    #[error("the spool's file is damaged: {0}")]
-    Damaged(String),
-    #[error(
-        "the spool holds {held} bytes of records, capacity {capacity}; connect the centre, or raise spool.capacity_mb"
-    )]
-    Full { held: u64, capacity: u64 },
-    #[error(
-        "the disk under the spool failed: {0}; free space on it or replace it, the gateway goes on by itself"
-    )]
-    Disk(String),
-}
-
-impl From<redb::Error> for SpoolError {
-    fn from(error: redb::Error) -> SpoolError {
-        use std::io::ErrorKind;
-        if let redb::Error::Io(io) = &error {
-            let unreadable = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
-            let kind = if unreadable { SpoolError::Damaged } else { SpoolError::Disk };
-            return kind(error.to_string());
-        }
-        if matches!(error, redb::Error::PreviousIo | redb::Error::DatabaseClosed) {
-            return SpoolError::Disk(error.to_string());
-        }
-        SpoolError::Damaged(error.to_string())
     }
 }
 
@@ -113,6 +91,7 @@ impl Spool {
     pub fn open(settings: &Settings, head: Hash) -> Result<Spool, SpoolError> {
         std::fs::create_dir_all(&settings.folder)
             .map_err(|error| SpoolError::Disk(format!("{}: {error}", settings.folder.display())))?;
+        let is_new = !settings.file().exists();
         guarded(|| {
             let mut builder = Database::builder();
             builder.set_cache_size(settings.cache_bytes).set_check_integrity_on_open(true);
@@ -122,6 +101,9 @@ impl Spool {
                 }
                 redb::Error::from(error).into()
             })?;
+            if is_new {
+                format::sync_names(&settings.folder)?;
+            }
             Spool::start(database, settings, head)
         })
     }
@@ -220,7 +202,7 @@ impl Spool {
                     records.retain_in(first..=last, forget).map_err(redb::Error::from)?;
                 }
                 let kept = self.bytes.saturating_sub(freed);
-                let capacity = self.settings.capacity_bytes;
+                let capacity = room::with_events(self.settings.capacity_bytes);
                 if added > 0 && kept + added > capacity {
                     return Err(SpoolError::Full { held: kept, capacity });
                 }
@@ -239,6 +221,11 @@ impl Spool {
         self.records = (self.records + length(entries.len())).saturating_sub(gone);
         self.bytes = (self.bytes + added).saturating_sub(freed);
         Ok(entries)
+    }
+
+    /// Bytes that a record of this body would take.
+    pub fn size_of(&self, body: &Body) -> u64 {
+        self.encode(std::slice::from_ref(body)).0.iter().map(size).sum()
     }
 
     /// The head that a commit of these bodies would give.
@@ -264,6 +251,18 @@ impl Spool {
             seq += 1;
         }
         (entries, head)
+    }
+
+    /// Gives room within the file that no record needs back to the disk. Takes seconds when much is held.
+    ///
+    /// # Errors
+    /// As [`Spool::commit`]; nothing is lost.
+    pub fn compact(&mut self) -> Result<(), SpoolError> {
+        guarded(|| match self.database.compact() {
+            Ok(_) => Ok(()),
+            Err(redb::CompactionError::Storage(error)) => Err(redb::Error::from(error).into()),
+            Err(other) => Err(SpoolError::Disk(other.to_string())),
+        })
     }
 
     /// The newest unbroken run of records within `first..=last`, oldest first: at most `most` records and, unless a single

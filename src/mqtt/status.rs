@@ -17,9 +17,18 @@ pub struct GatewayStatus {
     /// Records in the spool.
     #[serde(default)]
     pub spool_records: u64,
-    /// At the present rate, until the spool is full; absent when unknown.
+    /// How long an empty spool takes scans at their full rate; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool_hours: Option<f64>,
+    /// How long from now on, when nothing is receipted; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spool_hours_left: Option<f64>,
+    /// The highest of 80, 90, 95 and 100 percent that the spool has reached; 0 for none.
+    #[serde(default)]
+    pub spool_level: u8,
+    /// What is wrong with the spool, while something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool_alarm: Option<String>,
     /// Time of the oldest record without a receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_unreceipted: Option<String>,
@@ -38,7 +47,10 @@ impl GatewayStatus {
             version: String::new(),
             cfg: String::new(),
             spool_records: 0,
+            spool_hours: None,
             spool_hours_left: None,
+            spool_level: 0,
+            spool_alarm: None,
             oldest_unreceipted: None,
             at: None,
         }

@@ -2,11 +2,11 @@
 //! listens, and it receipts when the test says so.
 
 /// A listener that plays the centre.
-mod centre;
+pub mod centre;
 /// An analyser that is not of our making.
 mod pymodbus;
 /// A Modbus TCP server that misbehaves on demand.
-mod stub;
+pub mod stub;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A gateway with one outlet a stub: channels a21026 (register 0) and a21002 (register 50) of analyser `one`, and so on.
-fn config(folder: &Path, broker: u16, stubs: &[&Stub]) -> String {
+pub fn config(folder: &Path, broker: u16, stubs: &[&Stub]) -> String {
     let mut text = format!(
         "schema = \"gateway/1\"\n[gateway]\nname = \"gw-test\"\ndata_dir = \"{}\"\n\
          [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\ninflight = 100\n[publish]\nreceipt_timeout_ms = 400\n",
@@ -91,7 +91,7 @@ impl Gateway {
 }
 
 /// Every record of every line: canonical, each sequence number with one content only. By sequence number.
-fn records(centre: &Centre, lane: &str) -> BTreeMap<u64, Vec<u8>> {
+pub fn records(centre: &Centre, lane: &str) -> BTreeMap<u64, Vec<u8>> {
     let mut records: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     for message in centre.messages(lane) {
         let mut seqs = Vec::new();
@@ -111,7 +111,7 @@ fn records(centre: &Centre, lane: &str) -> BTreeMap<u64, Vec<u8>> {
 }
 
 /// All records from 0 on, without a gap, each naming the hash of the one before.
-fn assert_chain(records: &BTreeMap<u64, Vec<u8>>) {
+pub fn assert_chain(records: &BTreeMap<u64, Vec<u8>>) {
     let mut prev = Hash::ZERO;
     for (expected, (seq, line)) in records.iter().enumerate() {
         assert_eq!(*seq, expected as u64, "no gap");
@@ -129,7 +129,7 @@ fn scans(records: &BTreeMap<u64, Vec<u8>>, outlet: &str) -> Vec<Scan> {
     scans.collect()
 }
 
-fn events(records: &BTreeMap<u64, Vec<u8>>) -> Vec<String> {
+pub fn events(records: &BTreeMap<u64, Vec<u8>>) -> Vec<String> {
     let decoded = records.values().map(|line| Record::decode(line).unwrap().body);
     let events = decoded.filter_map(|body| match body {
         Body::Event(event) => Some(event.event),
@@ -146,7 +146,7 @@ fn good(value: f64) -> Reading {
     Reading { value: Some(value), flag: Flag::Normal }
 }
 
-fn all(centre: &Centre) -> BTreeMap<u64, Vec<u8>> {
+pub fn all(centre: &Centre) -> BTreeMap<u64, Vec<u8>> {
     let mut all = records(centre, "live");
     for (seq, line) in records(centre, "backfill") {
         assert_eq!(all.entry(seq).or_insert_with(|| line.clone()), &line, "both lanes carry the same bytes");
@@ -179,7 +179,9 @@ async fn a_reading_goes_live_comes_again_and_is_deleted_on_its_receipt() {
     centre.receipt_everything();
     until("the spool is empty", || gateway.spooled() == 0).await;
     until("a status on its own topic", || {
-        centre.messages("status").iter().any(|m| m.text().contains("\"online\":true"))
+        let statuses = centre.messages("status");
+        let wanted = ["\"online\":true", "\"spool_hours\":", "\"spool_hours_left\":", "\"spool_level\":0"];
+        statuses.iter().any(|status| wanted.iter().all(|part| status.text().contains(part)))
     })
     .await;
     gateway.stop().await;

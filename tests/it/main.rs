@@ -19,6 +19,8 @@ mod embedded;
 mod simulator;
 /// The gateway between misbehaving analysers and a real broker.
 mod gateway;
+/// The disk under the gateway: power cuts, failure, no space.
+mod power;
 /// The centre, fed with records made by hand.
 mod central;
 /// From one register to one alert.

@@ -11,7 +11,7 @@ use crate::config::check;
 use crate::config::document::{Document, Section};
 use crate::config::gateway::{
     Analyser, Channel, Gateway, Mqtt, Number, Order, Outlet, Publish, Spool, StatusCondition, StatusRegister,
-    StatusRule, Table,
+    StatusRule, Table, WhenFull,
 };
 use crate::domain::flag::Flag;
 use crate::domain::plant::{ChannelCode, MAX_CHANNELS, is_gateway_name, is_outlet_code};
@@ -26,6 +26,7 @@ const NUMBERS: [(&str, Number); 5] = [
 ];
 const ORDERS: [(&str, Order); 4] =
     [("ABCD", Order::Abcd), ("CDAB", Order::Cdab), ("BADC", Order::Badc), ("DCBA", Order::Dcba)];
+const WHEN_FULL: [(&str, WhenFull); 2] = [("thin", WhenFull::Thin), ("stop", WhenFull::Stop)];
 /// Flags that an analyser can give; the others are found here or set by people.
 const STATUS_FLAGS: [(&str, Flag); 6] = [
     ("N", Flag::Normal),
@@ -101,11 +102,17 @@ fn password<'c>() -> check::Check<'c, String> {
 
 fn spool(section: Option<Section<'_>>) -> Option<Spool> {
     const MB: u64 = 1024 * 1024;
-    let mut spool = Spool { cache_bytes: 8 * 1024 * 1024, capacity_bytes: 1024 * MB };
+    let mut spool =
+        Spool { cache_bytes: 8 * 1024 * 1024, capacity_bytes: 1024 * MB, when_full: WhenFull::Thin };
     if let Some(mut section) = section {
         let cache = section.with_default("cache_mb", check::small::<usize>(1..=1024), 8);
         let capacity = section.with_default("capacity_mb", check::small::<u64>(1..=1_000_000), 1024);
-        spool = Spool { cache_bytes: cache? * 1024 * 1024, capacity_bytes: capacity? * MB };
+        let when_full = section.with_default("when_full", check::one_of(&WHEN_FULL), WhenFull::Thin);
+        spool = Spool {
+            cache_bytes: cache? * 1024 * 1024,
+            capacity_bytes: capacity? * MB,
+            when_full: when_full?,
+        };
     }
     Some(spool)
 }

@@ -15,6 +15,7 @@ fn the_example_is_right() {
     assert_eq!(codes, ["a19001", "a21026", "a34013"], "sorted");
     assert_eq!(config.outlets[0].channels[2].order, Order::Cdab);
     assert_eq!(config.spool.cache_bytes, 8 * 1024 * 1024);
+    assert_eq!(config.spool.when_full, WhenFull::Thin);
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn the_password_is_never_shown() {
 
 #[test]
 fn each_mistake_is_named() {
-    let cases: [(&str, &str, &str); 24] = [
+    let cases: [(&str, &str, &str); 25] = [
         ("schema = \"gateway/1\"", "schema = \"gateway/2\"", "schema"),
         ("name = \"gw-example\"", "name = \"central\"", "gateway.name"),
         ("name = \"gw-example\"", "name = \"GW 1\"", "gateway.name"),
@@ -45,6 +46,7 @@ fn each_mistake_is_named() {
         ("inflight = 2000", "inflight = 0", "mqtt.inflight"),
         ("cache_mb = 8", "cache_mb = \"much\"", "spool.cache_mb"),
         ("capacity_mb = 1024", "capacity_mb = -1", "spool.capacity_mb"),
+        ("when_full = \"thin\"", "when_full = \"forget\"", "spool.when_full"),
         ("receipt_timeout_ms = 5000", "receipt_timeout_ms = 5", "publish.receipt_timeout_ms"),
         ("window = 2000", "window = 0", "publish.window"),
         ("name = \"dust\"", "name = \"gas\"", "analyser[1].name"),

@@ -4,10 +4,11 @@
 //! (sent, no receipt yet, time not up). A fresh record is sent at once and starts under way. When its time is up it
 //! waits; each further try waits twice as long, with jitter. Of the records that are due, those with the fewest tries go
 //! first, and of these the newest: what nobody wants to receipt does not hold up the rest. Backfill keeps to a rate and
-//! to a window of records under way; fresh records keep to neither, so they never wait behind the past. While nobody
-//! receipts anything, backfill only knocks now and then; the first receipt opens it again.
+//! to a window of records under way; fresh records keep to neither, so they never wait behind the past. Only when as many
+//! again are under way does a fresh record wait too, so that no more than two windows ever are. While nobody receipts
+//! anything, backfill only knocks now and then; the first receipt opens it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::config::gateway::Publish;
@@ -20,6 +21,8 @@ const MESSAGE_RECORDS: u64 = 1000;
 /// Backfill waits until it may send this many in one message, if there are as many: a large message costs everybody less than
 /// many small ones.
 const WORTH_A_MESSAGE: u64 = 100;
+/// Starts of centres remembered, so that several centres that repeat theirs by turns are each heard once.
+const STARTS: usize = 64;
 
 /// Consecutive records in the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,8 @@ pub enum Next {
 pub struct Dispatch {
     rules: Publish,
     connected: bool,
-    centre: Option<String>,
+    /// Announced starts of centres, oldest first.
+    starts: VecDeque<String>,
     waiting: Spans,
     under_way: Spans,
     /// Records that the rate allows at the moment.
@@ -65,7 +69,7 @@ impl Dispatch {
         Dispatch {
             rules,
             connected: false,
-            centre: None,
+            starts: VecDeque::new(),
             waiting: Spans::new(),
             under_way: Spans::new(),
             allowance: 0,
@@ -83,15 +87,20 @@ impl Dispatch {
         self.past(now, held);
     }
 
-    /// These were just made. `true`: send them live now; they are under way. Otherwise they wait.
+    /// These were just made. `true`: send them live now; they are under way. Otherwise they wait, the newest of those that
+    /// wait.
     pub fn fresh(&mut self, now: Instant, first: u64, last: u64) -> bool {
-        if self.connected {
+        let room = (u64::from(self.rules.window) * 2).saturating_sub(self.records_under_way());
+        // With nothing under way they go whatever the window is.
+        let fits = last - first < room || self.under_way.is_empty();
+        let goes = self.connected && fits;
+        if goes {
             let at = now + self.rules.receipt_timeout;
             self.under_way.insert(first, Span { last, attempts: 0, at });
         } else {
             self.wait(first, Span { last, attempts: 0, at: now });
         }
-        self.connected
+        goes
     }
 
     /// These were just made and are about the past.
@@ -101,11 +110,18 @@ impl Dispatch {
         }
     }
 
-    /// The centre has these.
-    pub fn receipt(&mut self, now: Instant, ranges: &Ranges) {
+    /// The centre has these. Gives those of them that were outstanding: only these may be deleted. What is not made yet
+    /// cannot be receipted.
+    pub fn receipt(&mut self, now: Instant, ranges: &Ranges) -> Ranges {
+        let mut settled = Vec::new();
         for (first, last) in ranges.iter() {
-            carve(&mut self.waiting, first, last);
-            carve(&mut self.under_way, first, last);
+            let waiting = carve(&mut self.waiting, first, last);
+            let under_way = carve(&mut self.under_way, first, last);
+            settled.extend(waiting.iter().chain(&under_way).map(|(first, span)| (*first, span.last)));
+        }
+        let settled = Ranges::from_pairs(settled);
+        if settled.is_empty() {
+            return settled;
         }
         self.heard = now;
         if self.silence.take().is_some() {
@@ -113,14 +129,18 @@ impl Dispatch {
                 self.wait(first, Span { at: now, ..span });
             }
         }
+        settled
     }
 
     /// A centre has announced a start. When it is a new one, all that is not receipted goes again at once.
     pub fn centre_started(&mut self, now: Instant, start: &str) {
-        if self.centre.as_deref() == Some(start) {
+        if self.starts.iter().any(|known| known == start) {
             return;
         }
-        self.centre = Some(start.to_owned());
+        if self.starts.len() >= STARTS {
+            self.starts.pop_front();
+        }
+        self.starts.push_back(start.to_owned());
         self.all_wait(now);
         self.silence = None;
         self.hurry(now);
@@ -203,7 +223,8 @@ impl Dispatch {
         self.records_under_way() + count(&self.waiting)
     }
 
-    fn records_under_way(&self) -> u64 {
+    /// Records that were sent and whose time for a receipt is not up.
+    pub fn records_under_way(&self) -> u64 {
         count(&self.under_way)
     }
 
@@ -322,5 +343,7 @@ fn carve(spans: &mut Spans, first: u64, last: u64) -> Vec<(u64, Span)> {
     taken
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! How records and the place in the chain stand in the file, and how its failures are caught.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use bytes::Bytes;
 use redb::{Database, Durability};
@@ -48,6 +50,16 @@ pub fn size(entry: &Entry) -> u64 {
 
 pub fn length(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Makes the name of a new file and of its folder as durable as its content.
+pub fn sync_names(folder: &Path) -> Result<(), SpoolError> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_no_current_folder| folder.to_owned());
+    for folder in [Some(absolute.as_path()), absolute.parent()].into_iter().flatten() {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| SpoolError::Disk(format!("{}: {error}", folder.display())))?;
+    }
+    Ok(())
 }
 
 /// A damaged file may make redb panic; that is damage, not the end of the gateway.

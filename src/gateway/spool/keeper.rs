@@ -1,8 +1,13 @@
 //! The thread that owns the spool. It takes what is to be kept, commits all that is waiting at once (one commit a poll
-//! cycle), and tells the publisher what is new. When the disk fails it says so, holds a bounded number of records in
-//! memory, tries again every second, and goes on without a restart; what it had to let go becomes a `lost-range`
-//! record. A damaged spool is set aside and replaced. It never blocks its callers.
+//! cycle), and tells the publisher what is new. At 80, 90, 95 and 100 % it says so; when it is full, `thinning` decides which
+//! scans become records. When the disk fails it says so, holds a bounded number of records in memory, tries again every
+//! second, and goes on without a restart; what it had to let go becomes a `lost-range` record. A damaged spool is set
+//! aside and replaced. It never blocks its callers.
 
+/// Disk space held back for the time when the disk is full.
+mod reserve;
+/// What becomes of scans when the spool is full.
+mod thinning;
 /// The thread's work.
 mod work;
 
@@ -35,7 +40,7 @@ pub enum Notice {
 }
 
 /// The spool as others see it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     pub records: u64,
     pub bytes: u64,
@@ -43,6 +48,15 @@ pub struct State {
     pub oldest: Option<Timestamp>,
     /// What is wrong, while something is.
     pub alarm: Option<String>,
+    /// How full: the highest of 80, 90, 95 and 100 percent that was reached, 0 for none.
+    pub level: u8,
+    /// Bytes of one scan's record, measured; an estimate before there are any.
+    pub scan_bytes: f64,
+    /// How long scans at their full rate take to fill an empty spool, and what is left of it.
+    pub hours: Option<f64>,
+    pub hours_left: Option<f64>,
+    /// Scans that were not kept because the spool was full, since the start.
+    pub left_out: u64,
 }
 
 /// Records of the past were not kept.

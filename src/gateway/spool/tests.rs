@@ -13,6 +13,8 @@ fn settings(folder: &Path) -> Settings {
         cfg: Hash::of(b"configuration"),
         cache_bytes: 1024 * 1024,
         capacity_bytes: 1024 * 1024,
+        when_full: WhenFull::Thin,
+        need: Need::of([(std::time::Duration::from_secs(2), 16)]),
     }
 }
 

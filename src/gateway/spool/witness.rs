@@ -34,6 +34,11 @@ impl Witness {
         serde_json::from_slice(&fs::read(file(folder)).ok()?).ok()
     }
 
+    /// Whether this folder has one, readable or not.
+    pub fn is_in(folder: &Path) -> bool {
+        file(folder).exists()
+    }
+
     /// Replaces what is remembered in this folder.
     ///
     /// # Errors

@@ -1,6 +1,12 @@
 //! The thread's work: one round a handful of commands.
 
+/// What goes into a commit.
+mod commit;
+/// What is said of it.
+mod told;
+
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,14 +17,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::gateway::event;
+use crate::gateway::spool::keeper::reserve::Reserve;
+use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
 use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
 use crate::mqtt::receipt::Ranges;
-use crate::mqtt::record::{Body, Hash, event as name};
+use crate::mqtt::record::{Body, Hash};
 use crate::telemetry::Readiness;
 
-/// Records held in memory at most while the disk fails.
+/// Records held in memory at most while the disk fails. The second half is for minute scans and events.
 const HELD_MAX: usize = 10_000;
 /// Records of one commit at most.
 const COMMIT_MAX: usize = 1000;
@@ -43,6 +51,11 @@ pub struct Work {
     held: VecDeque<Body>,
     lost: Option<Lost>,
     trouble: Option<Trouble>,
+    thinning: Thinning,
+    /// How full, as it was told last.
+    level: u8,
+    /// A damaged spool that was set aside and is not told of yet, with the reason.
+    aside: Option<(PathBuf, String)>,
     retry_at: Instant,
     /// A commit failed half-way: the head it would have given, and how many of `held` it was about.
     doubtful: Option<(Hash, usize)>,
@@ -50,6 +63,10 @@ pub struct Work {
     resync: bool,
     started: bool,
     witness_at: Instant,
+    reserve: Reserve,
+    compaction: Compaction,
+    /// This run has written the witness.
+    witnessed: bool,
 }
 
 /// Records that could not be kept.
@@ -64,6 +81,15 @@ struct Trouble {
     reason: String,
 }
 
+/// Whether deletions have made room within the file of a full disk, and when the file may be made smaller.
+struct Compaction {
+    wanted: bool,
+    not_before: Instant,
+}
+
+/// Compacting a large file takes seconds; it is not done more often.
+const COMPACT_EVERY: Duration = Duration::from_secs(20);
+
 /// What waits in the queue, by kind.
 #[derive(Default)]
 struct Batch {
@@ -77,7 +103,14 @@ struct Batch {
 impl Work {
     /// Opens the spool. A damaged one is replaced; a failing disk is waited for.
     pub fn new(settings: Settings, report: Report) -> Result<Work, SpoolError> {
+        let thinning = Thinning::new(settings.capacity_bytes, settings.when_full);
+        let reserve = Reserve::new(&settings.folder);
         let mut work = Work {
+            reserve,
+            compaction: Compaction { wanted: false, not_before: clock::monotonic() },
+            thinning,
+            level: 0,
+            aside: None,
             settings,
             report,
             spool: None,
@@ -89,6 +122,7 @@ impl Work {
             resync: true,
             started: false,
             witness_at: clock::monotonic(),
+            witnessed: false,
         };
         match work.open() {
             Ok(()) => {}
@@ -96,6 +130,7 @@ impl Work {
             Err(other) => work.fail(&other),
         }
         work.tell();
+        work.show_room();
         Ok(work)
     }
 
@@ -115,6 +150,8 @@ impl Work {
             let close = batch.close;
             self.turn(batch);
             if close {
+                self.held.extend(self.thinning.tell(clock::monotonic()));
+                self.commit_held(&Ranges::default());
                 self.remember();
                 return;
             }
@@ -136,7 +173,11 @@ impl Work {
 
     fn hold(&mut self, bodies: Vec<Body>) {
         for body in bodies {
-            if self.held.len() < HELD_MAX {
+            let most = match &body {
+                Body::Scan(scan) if !begins_a_minute(scan.at) => HELD_MAX / 2,
+                Body::Scan(_) | Body::Event(_) => HELD_MAX,
+            };
+            if self.held.len() < most {
                 self.held.push_back(body);
             } else {
                 self.lose(1, time_of(&body));
@@ -163,6 +204,9 @@ impl Work {
         {
             self.fail(&error);
         }
+        self.make_room();
+        // A new epoch is told before its records are.
+        self.resynchronise();
         self.commit_held(&Ranges::from_pairs(batch.delete));
         for KeepPast { bodies, reply } in batch.past {
             // Nobody waits for the answer of a caller that went away.
@@ -181,14 +225,22 @@ impl Work {
     /// Opens the spool; replaces a damaged or lost one.
     fn open(&mut self) -> Result<(), SpoolError> {
         let before = Witness::read(&self.settings.folder);
+        if self.witnessed && !Witness::is_in(&self.settings.folder) {
+            // As a mount point whose disk is gone; a new spool there would be hidden when the disk comes back.
+            let gone = format!("nothing of the spool is in {} any more", self.settings.folder.display());
+            return Err(SpoolError::Disk(format!(
+                "{gone}; mount its disk, or restart the gateway for a new spool"
+            )));
+        }
         let head = before.as_ref().map_or(Hash::ZERO, Witness::head);
-        let (spool, aside) = match Spool::open(&self.settings, head) {
+        let spool = match Spool::open(&self.settings, head) {
             Err(SpoolError::Damaged(reason)) => {
                 let aside = set_aside(&self.settings.file(), clock::now())?;
                 tracing::error!(reason, file = %aside.display(), "the spool was damaged and is set aside");
-                (Spool::open(&self.settings, head)?, Some((aside, reason)))
+                self.aside = Some((aside, reason));
+                Spool::open(&self.settings, head)?
             }
-            other => (other?, None),
+            other => other?,
         };
         if let Some((hash, count)) = self.doubtful.take()
             && hash == spool.head()
@@ -196,10 +248,9 @@ impl Work {
             self.held.drain(..count.min(self.held.len()));
         }
         let mut first = Vec::new();
-        if spool.is_new()
-            && let Some(before) = before
-        {
-            first.push(event::lost_spool(&before, aside));
+        let aside = self.aside.take();
+        if spool.is_new() && (before.is_some() || aside.is_some()) {
+            first.push(event::lost_spool(before.as_ref(), aside));
         }
         if !self.started {
             first.extend(event::start(self.settings.cfg, spool.previous_cfg()));
@@ -208,78 +259,11 @@ impl Work {
         for body in first.into_iter().rev() {
             self.held.push_front(body);
         }
+        self.settings.need.start_from(spool.records(), spool.bytes());
         self.spool = Some(spool);
         self.resync = true;
         self.remember();
         Ok(())
-    }
-
-    /// Commits what is held and deletes what is receipted. When not all fits, as much as does.
-    fn commit_held(&mut self, delete: &Ranges) {
-        let mut delete = delete.clone();
-        let mut most = COMMIT_MAX;
-        loop {
-            self.tell_of_lost();
-            let count = self.held.len().min(most);
-            let Some(spool) = self.spool.as_mut() else { return };
-            if count == 0 && delete.is_empty() {
-                return;
-            }
-            let bodies: Vec<Body> = self.held.range(..count).cloned().collect();
-            match spool.commit(&bodies, &delete) {
-                Ok(entries) => {
-                    self.held.drain(..count);
-                    delete = Ranges::default();
-                    if count > 0 {
-                        self.tell_publisher(entries);
-                        self.recover();
-                    }
-                }
-                Err(error @ SpoolError::Full { .. }) => {
-                    self.fail(&error);
-                    if count == 0 || (count == 1 && delete.is_empty()) {
-                        return;
-                    }
-                    // One record is left out of the next try, or half of them; at last only the deletion is done.
-                    most = count / 2;
-                }
-                Err(error) => {
-                    self.doubtful = Some((spool.head_after(&bodies), count));
-                    self.fail(&error);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// When nothing is held any more, trouble has passed; a record tells of it.
-    fn recover(&mut self) {
-        if let Some(trouble) = self.trouble.take_if(|_| self.held.is_empty()) {
-            tracing::info!(since = %trouble.since, "the spool works again");
-            let detail = [
-                ("since", trouble.since.to_string()),
-                ("until", clock::now().to_string()),
-                ("reason", trouble.reason),
-            ];
-            self.held.push_back(event::now(name::SPOOL_ALARM, detail));
-        }
-    }
-
-    /// Tells of lost records as soon as there is a spool to tell it in.
-    fn tell_of_lost(&mut self) {
-        if self.trouble.is_none()
-            && self.spool.is_some()
-            && let Some(lost) = self.lost.take()
-        {
-            tracing::error!(records = lost.records, "records were lost while the spool did not take any");
-            let detail = [
-                ("records", lost.records.to_string()),
-                ("from", lost.from.to_string()),
-                ("until", lost.until.to_string()),
-                ("reason", "the spool took no records for longer than memory could hold them".to_owned()),
-            ];
-            self.held.push_back(event::now(name::LOST_RANGE, detail));
-        }
     }
 
     fn keep_past(&mut self, bodies: &[Body]) -> Result<(), NotKept> {
@@ -320,7 +304,8 @@ impl Work {
     }
 
     fn send(&mut self, notice: Notice) {
-        if self.report.notices.try_send(notice).is_err() {
+        // What is told as a whole a moment later is not told before.
+        if self.resync || self.report.notices.try_send(notice).is_err() {
             self.resync = true;
         }
     }
@@ -342,6 +327,9 @@ impl Work {
             tracing::error!(%error, "the spool takes no records; they are held in memory");
             self.trouble = Some(Trouble { since: clock::now(), reason: error.to_string() });
         }
+        if matches!(error, SpoolError::NoSpace(_)) {
+            self.reserve.give_up();
+        }
         if !matches!(error, SpoolError::Full { .. }) {
             self.remember();
             self.spool = None;
@@ -349,32 +337,32 @@ impl Work {
         }
     }
 
+    /// Holds the reserve, if it can be had. When deletions have made room within the file and the disk has none, the file is
+    /// made smaller first.
+    fn make_room(&mut self) {
+        let now = clock::monotonic();
+        if self.reserve.is_held() || now < self.retry_at || self.spool.is_none() {
+            return;
+        }
+        self.retry_at = now + RETRY;
+        if !self.reserve.hold() && self.compaction.wanted && now >= self.compaction.not_before {
+            self.compaction = Compaction { wanted: false, not_before: now + COMPACT_EVERY };
+            let compacted = self.spool.as_mut().map_or(Ok(()), Spool::compact);
+            match compacted {
+                Ok(()) => tracing::info!(room = self.reserve.hold(), "the spool's file was made smaller"),
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
     /// Writes the witness.
     fn remember(&mut self) {
         let Some(spool) = &self.spool else { return };
         self.witness_at = clock::monotonic() + WITNESS_EVERY;
-        if let Err(error) = Witness::of(spool).write(&self.settings.folder) {
-            tracing::warn!(%error, "the spool's witness cannot be written");
+        match Witness::of(spool).write(&self.settings.folder) {
+            Ok(()) => self.witnessed = true,
+            Err(error) => tracing::warn!(%error, "the spool's witness cannot be written"),
         }
-    }
-
-    fn tell(&mut self) {
-        let alarm = self.trouble.as_ref().map(|trouble| trouble.reason.clone());
-        match &alarm {
-            Some(reason) => self.report.readiness.set("spool", false, reason),
-            None => self.report.readiness.set("spool", true, "ok"),
-        }
-        let mut state = State { alarm, ..State::default() };
-        if let Some(spool) = &self.spool {
-            state.records = spool.records();
-            state.bytes = spool.bytes();
-            state.oldest = spool.oldest().ok().flatten();
-        }
-        self.report.state.send_if_modified(|known| {
-            let changed = *known != state;
-            *known = state;
-            changed
-        });
     }
 }
 
