@@ -56,7 +56,7 @@ impl Document {
             Problems(vec![problem])
         })?;
         let mut lines = BTreeMap::new();
-        note_lines(text, "", table.get_ref(), &mut lines);
+        note_lines(&LineEnds::of(text), "", table.get_ref(), &mut lines);
         let environment = match overlay {
             Overlay::Environment => environment(),
             Overlay::None => Vec::new(),
@@ -343,28 +343,47 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-fn note_lines(text: &str, path: &str, table: &toml::de::DeTable<'_>, lines: &mut BTreeMap<String, usize>) {
+/// Where lines end, so that the line of any of a hundred thousand values is looked up and not counted.
+struct LineEnds(Vec<usize>);
+
+impl LineEnds {
+    fn of(text: &str) -> LineEnds {
+        LineEnds(text.match_indices('\n').map(|(end, _)| end).collect())
+    }
+
+    /// From 1.
+    fn line(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
+}
+
+fn note_lines(
+    ends: &LineEnds,
+    path: &str,
+    table: &toml::de::DeTable<'_>,
+    lines: &mut BTreeMap<String, usize>,
+) {
     for (key, value) in table {
         let path =
             if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
-        lines.insert(path.clone(), line_and_column(text, key.span().start).0);
-        note_value(text, &path, value, lines);
+        lines.insert(path.clone(), ends.line(key.span().start));
+        note_value(ends, &path, value, lines);
     }
 }
 
 fn note_value(
-    text: &str,
+    ends: &LineEnds,
     path: &str,
     value: &toml::Spanned<toml::de::DeValue<'_>>,
     lines: &mut BTreeMap<String, usize>,
 ) {
     if let toml::de::DeValue::Table(table) = value.get_ref() {
-        note_lines(text, path, table, lines);
+        note_lines(ends, path, table, lines);
     } else if let toml::de::DeValue::Array(elements) = value.get_ref() {
         for (index, element) in elements.iter().enumerate() {
             let path = format!("{path}[{index}]");
-            lines.insert(path.clone(), line_and_column(text, element.span().start).0);
-            note_value(text, &path, element, lines);
+            lines.insert(path.clone(), ends.line(element.span().start));
+            note_value(ends, &path, element, lines);
         }
     }
 }

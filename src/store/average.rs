@@ -69,17 +69,21 @@ pub async fn latest(
     Ok(found)
 }
 
-const WIDE: &str = "SELECT DISTINCT ON (a.outlet_id, a.source_id, a.start) a.outlet_id, a.source_id, a.start, a.revision, \
-    a.measured, a.standard, a.dry, a.corrected, a.minimum, a.maximum, a.n_valid, a.n_expected, a.status, a.flag, a.valid, a.mass_mg \
+/// Window by window through the index: a planner that joins instead reads every row of the time once for each of them. `OFFSET 0` keeps
+/// it from doing so.
+const WIDE: &str = "SELECT a.outlet_id, a.source_id, a.start, a.revision, a.measured, a.standard, a.dry, a.corrected, a.minimum, a.maximum, \
+    a.n_valid, a.n_expected, a.status, a.flag, a.valid, a.mass_mg \
     FROM unnest($1::int[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS t (outlet_id, source_id, low, high) \
-    JOIN average_wide a ON a.outlet_id = t.outlet_id AND a.source_id = t.source_id AND a.period = $5 AND a.start >= t.low AND a.start < t.high \
-    AND a.start >= $6 AND a.start < $7 ORDER BY a.outlet_id, a.source_id, a.start, a.revision DESC";
+    CROSS JOIN LATERAL (SELECT DISTINCT ON (w.start) w.* FROM average_wide w WHERE w.outlet_id = t.outlet_id AND w.source_id = t.source_id \
+    AND w.period = $5 AND w.start >= t.low AND w.start < t.high AND w.start >= $6 AND w.start < $7 \
+    ORDER BY w.start, w.revision DESC OFFSET 0) a";
 
-const LONG: &str = "SELECT DISTINCT ON (a.outlet_id, a.source_id, a.start, a.position) a.outlet_id, a.source_id, a.start, a.revision, a.position, \
-    a.measured, a.standard, a.dry, a.corrected, a.minimum, a.maximum, a.n_valid, a.n_expected, a.status, a.flag, a.valid, a.mass_mg \
+const LONG: &str = "SELECT a.outlet_id, a.source_id, a.start, a.revision, a.position, a.measured, a.standard, a.dry, a.corrected, a.minimum, \
+    a.maximum, a.n_valid, a.n_expected, a.status, a.flag, a.valid, a.mass_mg \
     FROM unnest($1::int[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS t (outlet_id, source_id, low, high) \
-    JOIN average_long a ON a.outlet_id = t.outlet_id AND a.source_id = t.source_id AND a.period = $5 AND a.start >= t.low AND a.start < t.high \
-    AND a.start >= $6 AND a.start < $7 ORDER BY a.outlet_id, a.source_id, a.start, a.position, a.revision DESC";
+    CROSS JOIN LATERAL (SELECT DISTINCT ON (l.start, l.position) l.* FROM average_long l WHERE l.outlet_id = t.outlet_id \
+    AND l.source_id = t.source_id AND l.period = $5 AND l.start >= t.low AND l.start < t.high AND l.start >= $6 AND l.start < $7 \
+    ORDER BY l.start, l.position, l.revision DESC OFFSET 0) a";
 
 const NOTHING: ChannelAverage = ChannelAverage {
     measured: None,

@@ -181,8 +181,9 @@ pub async fn hashes(
 /// The scans of many windows at once: (outlet, source, start, end) in, (outlet, source, scan) out.
 pub const OF_WINDOWS: &str = "SELECT x.outlet_id, x.source_id, x.measured_at, x.measured, x.flag \
     FROM unnest($1::int[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS t (outlet_id, source_id, low, high) \
-    JOIN scan x ON x.outlet_id = t.outlet_id AND x.source_id = t.source_id AND x.measured_at >= t.low AND x.measured_at < t.high \
-    AND x.measured_at >= $5 AND x.measured_at < $6";
+    CROSS JOIN LATERAL (SELECT s.outlet_id, s.source_id, s.measured_at, s.measured, s.flag FROM scan s WHERE s.outlet_id = t.outlet_id \
+    AND s.source_id = t.source_id AND s.measured_at >= t.low AND s.measured_at < t.high AND s.measured_at >= $5 AND s.measured_at < $6 \
+    OFFSET 0) x";
 
 /// A stored row's readings, by position.
 pub fn readings(measured: &[Option<f64>], flags: &str) -> Vec<Reading> {

@@ -61,10 +61,11 @@ pub async fn latest(
     let sources: Vec<i16> = windows.iter().map(|(of, _)| of.1).collect();
     let periods: Vec<i16> = windows.iter().map(|(_, window)| period_id(window.period)).collect();
     let starts: Vec<Timestamp> = windows.iter().map(|(_, window)| window.start).collect();
-    let sql = "SELECT DISTINCT ON (t.number, v.position, v.rule_id) t.number, v.position, v.rule_id, v.revision, v.outcome, v.corrected, \
-        v.limit_mg_m3, v.ratio_over, v.remark FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::timestamptz[]) WITH ORDINALITY \
-        AS t (outlet_id, source_id, period, start, number) JOIN verdict_row v USING (outlet_id, source_id, period, start) \
-        ORDER BY t.number, v.position, v.rule_id, v.revision DESC";
+    let sql = "SELECT t.number, v.position, v.rule_id, v.revision, v.outcome, v.corrected, v.limit_mg_m3, v.ratio_over, v.remark \
+        FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::timestamptz[]) WITH ORDINALITY \
+        AS t (outlet_id, source_id, period, start, number) CROSS JOIN LATERAL (SELECT DISTINCT ON (w.position, w.rule_id) w.* \
+        FROM verdict_row w WHERE w.outlet_id = t.outlet_id AND w.source_id = t.source_id AND w.period = t.period AND w.start = t.start \
+        ORDER BY w.position, w.rule_id, w.revision DESC OFFSET 0) v";
     let mut found = HashMap::new();
     for row in query(client, sql, &[&outlets, &sources, &periods, &starts]).await? {
         let number = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);

@@ -10,6 +10,8 @@ COMMENT ON COLUMN verdict_row.position IS '-1: the outlet as a whole';
 COMMENT ON COLUMN verdict_row.corrected IS 'What was compared: mg/m3 at the rule''s reference; of an order or a furnace in the unit of what it measures; of an assessment per cent';
 COMMENT ON COLUMN verdict_row.remark IS 'Exemptions, contested marks, an instrument out of control, what was counted';
 
+CREATE INDEX verdict_row_by_window ON verdict_row (outlet_id, source_id, period, start);
+
 CREATE OR REPLACE VIEW verdict AS
 SELECT o.code AS outlet, c.code AS channel, p.name AS period, v.start, coalesce(r.code, l.subject) AS rule,
        coalesce(r.kind, CASE l.list WHEN 'order' THEN 'order' WHEN 'assessment' THEN 'assessment' ELSE 'violation' END) AS kind,
