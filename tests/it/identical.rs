@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use cems::central::recompute::recompute;
 use cems::clock;
 use cems::domain::average::{ChannelAverage, StoredScan};
-use cems::domain::flag::Flag;
+use cems::domain::flag::{Flag, Status};
 use cems::domain::judgement::Ground;
 use cems::domain::law::OutletLaw;
 use cems::domain::limit::AveragingPeriod;
@@ -17,7 +17,7 @@ use cems::domain::replay::Replay;
 use cems::domain::scan::Reading;
 use cems::domain::window::Window;
 use cems::store::average::latest;
-use cems::store::plant;
+use cems::store::frame;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -72,6 +72,32 @@ fn scans(start: Timestamp) -> Vec<(Timestamp, Vec<(&'static str, Reading)>)> {
     scans
 }
 
+/// A source that stops when oxygen is high and starts up after it, marks of the enterprise, an exemption.
+fn law_of(start: Timestamp) -> String {
+    let at = |minutes: i64| start + SignedDuration::from_mins(minutes);
+    let mark = |code: &str, claim: &str, (from, until): (i64, i64), more: &str| {
+        format!(
+            "[[mark]]\ncode = \"{code}\"\noutlet = \"demo-cement-kiln\"\nclaim = \"{claim}\"\nfrom = \"{}\"\nuntil = \"{}\"\n\
+             author = \"Shift leader\"\nreason = \"Log\"\nmade_at = \"{}\"\n{more}",
+            at(from),
+            at(until),
+            at(until)
+        )
+    };
+    let marks = [
+        mark("repair", "maintenance", (100, 112), "channel = \"a21026\"\n"),
+        mark("stop", "stopped", (90, 130), ""),
+    ];
+    format!(
+        "schema = \"plant/1\"\n[[source_rule]]\noutlet = \"demo-cement-kiln\"\ndocument = \"Permit\"\nfrom = \"2020-01-01T00:00:00+08:00\"\n\
+         [[source_rule.state]]\nstate = \"stopped\"\n[[source_rule.state.test]]\nchannel = \"a19001\"\nabove = 13.9\nrelease = 13.0\nminutes = 2\n\
+         [[source_rule.state]]\nstate = \"start-up\"\nafter = \"stopped\"\nafter_minutes = 120\n[[source_rule.state.test]]\nchannel = \"a21026\"\n\
+         above = 1\n[[marking]]\ncode = \"cement\"\ndocument = \"Test\"\nindustry = \"C30\"\ndeadline_hours = 240\neffect = \"at-once\"\n\
+         from = \"2020-01-01T00:00:00+08:00\"\n{}",
+        marks.concat()
+    )
+}
+
 /// By position of the outlet.
 fn stored(outlet: &Outlet, at: Timestamp, readings: &[(&'static str, Reading)]) -> StoredScan {
     let mut positions = vec![Reading::ABSENT; outlet.channels.len()];
@@ -83,15 +109,16 @@ fn stored(outlet: &Outlet, at: Timestamp, readings: &[(&'static str, Reading)]) 
 
 fn replayed(
     outlet: &Outlet,
-    zone: &TimeZone,
+    (zone, law): (&TimeZone, &OutletLaw),
     scans: &[(Timestamp, Vec<(&'static str, Reading)>)],
 ) -> Figures {
     let mut figures = Figures::new();
     let mut sink = |window: Window, averages: &[ChannelAverage]| {
-        figures.insert((window.period, window.start), averages.to_vec());
+        if PERIODS.contains(&window.period) {
+            figures.insert((window.period, window.start), averages.to_vec());
+        }
     };
-    let law = OutletLaw::default();
-    let mut replay = Replay::new(Ground { outlet, law: &law, regime: &HJ75_2017, zone }, &PERIODS);
+    let mut replay = Replay::new(Ground { outlet, law, regime: &HJ75_2017, zone }, &PERIODS);
     for (at, readings) in scans {
         assert!(replay.scan(stored(outlet, *at, readings), &mut sink));
     }
@@ -132,7 +159,11 @@ fn bits(figures: &Figures) -> String {
 async fn live_recomputed_and_replayed_figures_are_the_same_to_the_last_bit() {
     let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
     let mut client = database.client().await;
-    seed(&mut client, &[notify(&webhook)]).await;
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    // Two days ago, an hour before midnight, so that two days are touched and both are over.
+    let today = Window::containing(AveragingPeriod::Day, clock::now(), &zone).start;
+    let start = today - SignedDuration::from_hours(49);
+    seed(&mut client, &[notify(&webhook), ("law.toml", law_of(start))]).await;
     let shared = "shared = true\n";
     let one = Centre::start_with(database.url(), broker.port(), shared, QUICK).await;
     let two = Centre::start_with(database.url(), broker.port(), shared, QUICK).await;
@@ -141,12 +172,8 @@ async fn live_recomputed_and_replayed_figures_are_the_same_to_the_last_bit() {
         if ready { Ok(()) } else { Err("not yet") }
     })
     .await;
-    let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let plant = plant::load(&client).await.unwrap();
+    let (plant, frames) = frame::load(&client).await.unwrap();
     let outlet = plant.outlet("demo-cement-kiln").unwrap().clone();
-    // Two days ago, an hour before midnight, so that two days are touched and both are over.
-    let today = Window::containing(AveragingPeriod::Day, clock::now(), &zone).start;
-    let start = today - SignedDuration::from_hours(49);
     let scans = scans(start);
     let mut sender = Sender::connect(broker.port()).await;
     let mut lines: Vec<Vec<u8>> = scans.iter().map(|(at, readings)| sender.record(*at, readings)).collect();
@@ -170,7 +197,14 @@ async fn live_recomputed_and_replayed_figures_are_the_same_to_the_last_bit() {
     .await;
     let span = (start - SignedDuration::from_hours(24), start + SignedDuration::from_hours(30));
     let live = in_the_store(&client, &outlet, span).await;
-    let replayed = replayed(&outlet, &zone, &scans);
+    let laws = frame::laws(&client, &frames, ["demo-cement-kiln"], span).await.unwrap();
+    let law = &laws["demo-cement-kiln"];
+    let replayed = replayed(&outlet, (&zone, law), &scans);
+    let has = |status: Status| live.values().flatten().any(|average| average.status == status);
+    assert!(
+        has(Status::SourceStopped) && has(Status::StartUp) && has(Status::Maintenance),
+        "the law is felt"
+    );
     assert!(
         live.len() > 150 && live.keys().any(|(period, _)| *period == AveragingPeriod::Day),
         "{}",
