@@ -1,7 +1,7 @@
 //! Verdicts on computed windows, and what follows for episodes. A verdict that changes makes a new revision; an episode whose
 //! figures change is revised or withdrawn with the reason, never silently; nobody is paged for history.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
@@ -12,7 +12,7 @@ use crate::central::windows::Computed;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::average::oxygen_of;
 use crate::domain::episode::{Observation, WINDOW};
-use crate::domain::exceedance::Outcome;
+use crate::domain::exceedance::{Outcome, Verdict};
 use crate::domain::judgement::{By, Judged};
 use crate::domain::order::Demand;
 use crate::domain::window::Window;
@@ -21,7 +21,7 @@ use crate::store::episode::{Key, Sighting, observe};
 use crate::store::frame::Frames;
 use crate::store::history::{Tell, is_newest, record, withdraw};
 use crate::store::session::Failure;
-use crate::store::verdict::{NewVerdict, VerdictKey, latest, store};
+use crate::store::verdict::{NewVerdict, Stored, VerdictKey, latest, store};
 
 /// A window that ended longer ago is history: recorded, but nobody is paged for it. Within the hour somebody can still act.
 pub const HISTORY: SignedDuration = SignedDuration::from_hours(1);
@@ -77,9 +77,52 @@ pub(super) async fn judge_all(
             news.push(News { window, sighting, before, after: verdict.outcome, remark });
         }
     }
+    let gone = no_longer_in_force(computed, &stored, frames);
+    for (code, key, before) in gone {
+        let verdict =
+            Verdict { outcome: Outcome::NotInForce, corrected: None, ratio_over: None, ..before.verdict };
+        rows.push(NewVerdict { key, revision: before.revision + 1, verdict, remark: None });
+        told.changed.insert((code, key.of, key.window));
+        if before.verdict.outcome.is_adverse() {
+            let name = key.window.period.name();
+            let reason =
+                format!("what judged the {name} from {} is no longer in force for it", key.window.start);
+            for subject in [String::new(), name.to_owned()] {
+                let (outlet_id, kind) = (key.of.0, AlertKind::Exceedance);
+                let of = Key { outlet_id, position: key.position, rule_id: key.rule_id, kind, subject };
+                withdraw(client, &of, key.window, &reason, now).await?;
+            }
+        }
+    }
     store(client, &rows).await?;
     told.alerts = follow(client, news, now).await?;
     Ok(told)
+}
+
+/// An outlet's code, and by position and rule what is said of a window.
+type Given = (String, HashSet<(i16, i32)>);
+
+/// Stored verdicts on the computed windows that nobody gives any more: a rule that ended or has another version for that time, an outlet
+/// with another process.
+fn no_longer_in_force<'s>(
+    computed: &[Computed<'_>],
+    stored: &'s HashMap<VerdictKey, Stored>,
+    frames: &Frames,
+) -> Vec<(String, VerdictKey, &'s Stored)> {
+    let mut judged: HashMap<(Of, Window), Given> = HashMap::new();
+    for one in computed.iter().filter(|one| one.row.of.1 == SOURCE && !one.is_locked) {
+        let given = one.judged.iter().filter_map(|judged| {
+            Some((VerdictKey::position_of(judged.position), frames.number(&judged.by)?))
+        });
+        judged.insert((one.row.of, one.row.window), (one.outlet.code.to_string(), given.collect()));
+    }
+    let is_gone = |(key, before): (&VerdictKey, &'s Stored)| {
+        let (code, given) = judged.get(&(key.of, key.window))?;
+        let gone =
+            before.verdict.outcome != Outcome::NotInForce && !given.contains(&(key.position, key.rule_id));
+        gone.then(|| (code.clone(), *key, before))
+    };
+    stored.iter().filter_map(is_gone).collect()
 }
 
 /// What the verdicts say to episodes. Gives the number of alerts.
@@ -115,7 +158,8 @@ async fn follow(client: &Client, news: Vec<News>, now: Timestamp) -> Result<usiz
                 | Outcome::Met
                 | Outcome::NotValid
                 | Outcome::NotConvertible
-                | Outcome::Exempt,
+                | Outcome::Exempt
+                | Outcome::NotInForce,
             ) => {}
         }
     }

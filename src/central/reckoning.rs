@@ -1,7 +1,10 @@
 //! Quarters and quotas, beside the closers so that no window waits for them: substitutes (HJ 75-2017 tables 5 and 6), capture rates and
 //! transmission efficiency of an outlet after each of its days, provisional until the quarter is over; and how far each quota is used.
 
-use std::collections::{BTreeMap, HashSet};
+/// Which hours.
+mod hours;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use tokio_postgres::Client;
 use crate::central::pipeline::Shared;
 use crate::central::warning::place;
 use crate::clock;
+use crate::config::central::Retention;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::average::ChannelAverage;
 use crate::domain::capture::{Delivered, HourClass, efficiency};
@@ -23,15 +27,18 @@ use crate::domain::plant::{Outlet, Position};
 use crate::domain::pollutant::Role;
 use crate::domain::quota::{Account, Quota, used};
 use crate::domain::source_state::SourceState;
-use crate::domain::substitution::{Around, Finality, HJ75_2017, HourMass, is_missing, substitute};
+use crate::domain::substitution::{Around, HJ75_2017, HourMass, substitute};
 use crate::domain::times::Times;
 use crate::domain::window::Window;
 use crate::shutdown::Shutdown;
 use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::frame::{Frames, laws};
-use crate::store::reckoning::{self, Claim, EfficiencyRow};
+use crate::store::partition::drop_old;
+use crate::store::reckoning::{self, Arrival, Claim, EfficiencyRow};
 use crate::store::session::{Failure, Session, Trouble, bounded};
 use crate::store::{ledger, lock};
+
+use hours::{GAP, Span, fill_gap_before, gap_after, is_there, mass, masses};
 
 /// Between looks for due quarters.
 const LOOK: Duration = Duration::from_millis(500);
@@ -39,8 +46,6 @@ const LOOK: Duration = Duration::from_millis(500);
 const VALID: usize = 2160;
 const USUALLY: SignedDuration = SignedDuration::from_hours(135 * 24);
 const AT_MOST: SignedDuration = SignedDuration::from_hours(400 * 24);
-/// So far into the next quarter a gap is followed: longer ones are all the same to the tables.
-const GAP: SignedDuration = SignedDuration::from_hours(48);
 /// Quarters that one change is followed through.
 const QUARTERS: usize = 6;
 
@@ -48,8 +53,9 @@ const QUARTERS: usize = 6;
 pub struct Reckoner {
     pub shared: Shared,
     pub session: Session,
-    /// Between looks at the quotas.
+    /// Between looks at the quotas, and at what is past its retention.
     pub quotas_every: Duration,
+    pub retention: Retention,
 }
 
 impl Reckoner {
@@ -63,10 +69,17 @@ impl Reckoner {
                 () = shutdown.cancelled() => return,
             }
             let mut outcome = self.on_due(clock::now()).await;
-            if outcome.is_ok() && (first || quotas_at.elapsed() >= self.quotas_every) {
-                outcome = self.quotas(clock::now()).await;
+            if first || quotas_at.elapsed() >= self.quotas_every {
                 (first, quotas_at) = (false, clock::monotonic());
+                for done in [
+                    self.remember(clock::now()).await,
+                    self.quotas(clock::now()).await,
+                    self.forget(clock::now()).await,
+                ] {
+                    outcome = outcome.and(done);
+                }
             }
+            self.shared.readiness.set("reckoning", outcome.is_ok(), &told(&outcome));
             match outcome {
                 Ok(()) => trouble.over(),
                 Err(failure) => {
@@ -96,9 +109,26 @@ impl Reckoner {
             if let Some(outlet) = plant.outlets.iter().find(|outlet| outlet.id == claim.outlet_id) {
                 quarters(client, (&self.shared, &frames), (outlet, &claim), now).await?;
             }
-            reckoning::settle(client, &claim).await?;
+            reckoning::settle(client, &claim, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
         }
+    }
+
+    /// An outlet that fell silent has no day that changes: its quarters are reckoned all the same, once a day and when one is over.
+    async fn remember(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let today = Window::containing(AveragingPeriod::Day, now, &self.shared.zone).start;
+        let quarter = Window::containing(AveragingPeriod::Quarter, now, &self.shared.zone);
+        let before = Window::containing(AveragingPeriod::Quarter, quarter.start - GAP, &self.shared.zone);
+        let client = self.session.client().await?;
+        reckoning::append_silent(client, (before.start, quarter.start), today, now).await
+    }
+
+    /// Drops what is past its retention.
+    async fn forget(&mut self, now: Timestamp) -> Result<(), Failure> {
+        for partition in drop_old(&mut self.session, self.retention, now).await? {
+            tracing::info!(partition, "dropped: past its retention");
+        }
+        Ok(())
     }
 
     /// Looks at every quota in force and tells when a line is passed.
@@ -111,11 +141,16 @@ impl Reckoner {
         let client = self.session.client().await?;
         let open: HashSet<Key> = open_of_kind(client, AlertKind::Quota).await?.into_iter().collect();
         let mut seen = Vec::new();
-        for quota in frames.quotas.iter().filter(|quota| quota.times.holds(now)) {
+        // Substitutes become final and late data comes after a quota's end: it is looked at as long as scans may still change it.
+        let watched = |quota: &&Quota| {
+            let last = quota.times.until.map_or(now, |until| until + AT_MOST);
+            quota.times.from <= now && now <= last
+        };
+        for quota in frames.quotas.iter().filter(watched) {
             let outlets: Vec<&Outlet> =
                 plant.outlets.iter().map(AsRef::as_ref).filter(|outlet| concerns(quota, outlet)).collect();
             let emitted = ledger::emitted(client, quota, &outlets, (now, &self.shared.zone)).await?;
-            let used = used(quota, &emitted, now, &self.shared.zone);
+            let used = used(quota, &emitted, now.min(quota.times.until.unwrap_or(now)), &self.shared.zone);
             for line in &quota.alerts {
                 let mut alert = Alert::new(AlertKind::Quota, quota.times.from, now);
                 alert.outlet = outlets.first().filter(|_| outlets.len() == 1).map(|outlet| place(outlet));
@@ -148,6 +183,12 @@ impl Reckoner {
         }
         Ok(())
     }
+}
+
+fn told(outcome: &Result<(), Failure>) -> String {
+    outcome
+        .as_ref()
+        .map_or_else(|failure| format!("quarters and quotas wait: {failure}"), |()| "ok".to_owned())
 }
 
 /// Every quarter of an outlet from a claim's time on.
@@ -187,35 +228,6 @@ fn concerns(quota: &Quota, outlet: &Outlet) -> bool {
     }
 }
 
-/// The hours of a quarter that are reckoned: up to the end of yesterday while it goes on.
-struct Span {
-    quarter: Window,
-    end: Timestamp,
-    finality: Finality,
-}
-
-impl Span {
-    fn of(quarter: Window, ground: &Ground<'_>, now: Timestamp) -> Span {
-        let today = Window::containing(AveragingPeriod::Day, now, ground.zone).start;
-        let is_over = quarter.end <= now;
-        let finality = if is_over { Finality::Final } else { Finality::Provisional };
-        Span { quarter, end: if is_over { quarter.end } else { today }, finality }
-    }
-
-    /// Its hours from `first` on.
-    fn hours(&self, first: Timestamp, ground: &Ground<'_>) -> Vec<Window> {
-        let mut hours = Vec::new();
-        let mut hour = Window::containing(AveragingPeriod::Hour, self.quarter.start.max(first), ground.zone);
-        while hour.start < self.end {
-            hours.push(hour);
-            hour = Window::containing(AveragingPeriod::Hour, hour.end, ground.zone);
-        }
-        hours
-    }
-}
-
-type Hours = BTreeMap<(Position, Timestamp), ChannelAverage>;
-
 async fn substitutes(
     client: &Client,
     ground: &Ground<'_>,
@@ -239,9 +251,10 @@ async fn substitutes(
     }
     let later = load(span.end, span.end + GAP.min(now.duration_since(span.end))).await?;
     for position in positions.iter().copied() {
-        let before = masses(ground, position, &earlier);
-        let hours: Vec<HourMass> =
-            windows.iter().map(|hour| mass(ground, position, *hour, &of_quarter)).collect();
+        let mut before = masses(ground, position, &earlier);
+        fill_gap_before(ground, position, (start, first), &mut before);
+        let there = windows.iter().filter(|hour| is_there(ground, position, **hour));
+        let hours: Vec<HourMass> = there.map(|hour| mass(ground, position, *hour, &of_quarter)).collect();
         if hours.is_empty() {
             continue;
         }
@@ -254,48 +267,6 @@ async fn substitutes(
         reckoning::store(client, of, within, (&HJ75_2017, &quarter), (may_change, now)).await?;
     }
     Ok(())
-}
-
-/// The rest of a gap that goes on into the next quarter.
-fn gap_after(
-    ground: &Ground<'_>,
-    position: Position,
-    (span, now): (&Span, Timestamp),
-    later: &Hours,
-) -> Vec<HourMass> {
-    let today = Window::containing(AveragingPeriod::Day, now, ground.zone).start;
-    let mut rest = Vec::new();
-    let mut hour = Window::containing(AveragingPeriod::Hour, span.end, ground.zone);
-    while span.finality == Finality::Final && hour.start < today.min(span.end + GAP) {
-        let next = mass(ground, position, hour, later);
-        if !is_missing(&next) {
-            break;
-        }
-        rest.push(next);
-        hour = Window::containing(AveragingPeriod::Hour, hour.end, ground.zone);
-    }
-    rest
-}
-
-fn mass(ground: &Ground<'_>, position: Position, hour: Window, hours: &Hours) -> HourMass {
-    match hours.get(&(position, hour.start)) {
-        Some(average) => {
-            let nothing = crate::domain::validity::Overlay::default();
-            HourMass::of(ground, position, (hour, Some(average)), &nothing)
-        }
-        // Of an hour without any reading only marks may tell something.
-        None => HourMass::of(ground, position, (hour, None), &ground.overlay(hour, &Parts::new())),
-    }
-}
-
-fn masses(ground: &Ground<'_>, position: Position, hours: &Hours) -> Vec<HourMass> {
-    let of_channel = hours.range((position, Timestamp::MIN)..=(position, Timestamp::MAX));
-    of_channel
-        .map(|((_, start), _)| {
-            let hour = Window::containing(AveragingPeriod::Hour, *start, ground.zone);
-            mass(ground, position, hour, hours)
-        })
-        .collect()
 }
 
 async fn efficiencies(
@@ -320,6 +291,7 @@ async fn efficiencies(
         .hours(first, ground)
         .into_iter()
         .flat_map(|hour| positions.iter().map(move |position| (hour, *position)))
+        .filter(|(hour, position)| is_there(ground, *position, *hour))
         .map(|(hour, position)| {
             let arrived = arrivals.get(&(position, hour.start)).copied();
             (hour.start, deliver(ground, (hour, hours.get(&(position, hour.start))), arrived))
@@ -352,17 +324,22 @@ async fn efficiencies(
 fn deliver(
     ground: &Ground<'_>,
     (hour, average): (Window, Option<&ChannelAverage>),
-    arrived: Option<Timestamp>,
+    arrived: Option<Arrival>,
 ) -> Delivered {
     let Some(average) = average else {
         let overlay = ground.overlay(hour, &Parts::new());
         let stopped = overlay.occupied(ground.regime.counts.hour).state == SourceState::Stopped;
         let status = if stopped { Status::SourceStopped } else { Status::NoData };
-        return Delivered { status, valid: false, late_hours: None };
+        return Delivered { status, valid: false, late_hours: None, valid_late_hours: None };
     };
-    let late_hours = arrived.map(|arrived| {
-        let late = arrived.duration_since(hour.end).as_secs().max(0);
+    let late = |at: Timestamp| {
+        let late = at.duration_since(hour.end).as_secs().max(0);
         u32::try_from(late / 3600 + i64::from(late % 3600 > 0)).unwrap_or(u32::MAX)
-    });
-    Delivered { status: average.status, valid: average.valid, late_hours }
+    };
+    Delivered {
+        status: average.status,
+        valid: average.valid,
+        late_hours: arrived.map(|arrived| late(arrived.first)),
+        valid_late_hours: arrived.and_then(|arrived| arrived.valid).map(late),
+    }
 }

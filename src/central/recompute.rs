@@ -16,7 +16,7 @@ use crate::central::reckoning::Reckoner;
 use crate::central::warning::OpenKeys;
 use crate::central::windows::Closer;
 use crate::clock;
-use crate::config::central::Quarantine;
+use crate::config::central::{Quarantine, Retention};
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
@@ -61,7 +61,7 @@ pub async fn recompute(
     let mut session = Session::new(database);
     reckoning::append(session.client().await?, &BTreeMap::from([(outlet_id, from)]), clock::now()).await?;
     let quotas_every = std::time::Duration::from_hours(1);
-    Reckoner { shared, session, quotas_every }.on_due(clock::now()).await?;
+    Reckoner { shared, session, quotas_every, retention: Retention::default() }.on_due(clock::now()).await?;
     Ok(Recomputed { minutes, windows, revisions })
 }
 

@@ -122,7 +122,12 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     let closer = Closer::new(shared.clone(), session(), signed(config.windows.settle));
     tasks.spawn(closer.run(shutdown.clone()));
-    let reckoner = Reckoner { shared: shared.clone(), session: session(), quotas_every: config.quotas_every };
+    let reckoner = Reckoner {
+        shared: shared.clone(),
+        session: session(),
+        quotas_every: config.quotas_every,
+        retention: config.retention,
+    };
     tasks.spawn(reckoner.run(shutdown.clone()));
     let courier =
         Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };

@@ -275,7 +275,9 @@ async fn hold_locked(
     let (mut differ, mut agree) = (Vec::new(), Vec::new());
     for one in computed {
         let locked = locks.get(&one.row.of.0).into_iter().flatten();
-        one.is_locked = locked.into_iter().any(|times| times.holds(one.row.window.start));
+        // A year that begins with a locked quarter is not locked: only what lies wholly inside.
+        let window = one.row.window;
+        one.is_locked = locked.into_iter().any(|times| times.covers(window.start, window.end));
         if one.is_locked {
             if std::mem::take(&mut one.is_news) { &mut differ } else { &mut agree }.push(one.row.clone());
         }

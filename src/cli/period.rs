@@ -84,8 +84,14 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                         "--from {from} is not before --to {to}; give the earlier moment first"
                     )));
                 }
+                let now = clock::now();
+                if to > now {
+                    return Err(Failure::input(format!(
+                        "--to {to} is still to come: only a period that is over can be submitted; give a moment up to {now}"
+                    )));
+                }
                 let mut client = database.connect("cems period").await?;
-                let act = Act { by: &who.by, reason: &who.reason, at: clock::now() };
+                let act = Act { by: &who.by, reason: &who.reason, at: now };
                 let locked = lock::lock(&mut client, &outlet, (from, to), act).await;
                 let id = locked.map_err(|error| Failure::work(&error))?.ok_or_else(|| {
                     Failure::input(format!(

@@ -42,6 +42,7 @@ pub struct Central {
     /// Between looks at the quotas.
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
+    pub retention: Retention,
 }
 
 /// How the centre reaches the broker.
@@ -94,6 +95,28 @@ impl Default for Quarantine {
     }
 }
 
+/// How long scans and the averages below an hour are kept. Hours and longer stay for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// At least the 400 days that late records may be old.
+    pub scan_days: u32,
+    pub minute_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { scan_days: 400, minute_days: 3 * 366 }
+    }
+}
+
+fn retention(root: &mut Section<'_>) -> Option<Retention> {
+    let default = Retention::default();
+    let Some(mut retention) = root.optional_table("retention") else { return Some(default) };
+    let scan_days = retention.with_default("scan_days", small(400..=36_500), default.scan_days);
+    let minute_days = retention.with_default("minute_days", small(400..=36_500), default.minute_days);
+    Some(Retention { scan_days: scan_days?, minute_days: minute_days? })
+}
+
 /// Reads the text of `file`, overlaid by the environment.
 ///
 /// # Errors
@@ -135,6 +158,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         .optional_table("quotas")
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     let quarantine = quarantine(root);
+    let retention = retention(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -146,6 +170,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         windows: windows?,
         quotas_every: quotas_every?,
         quarantine: quarantine?,
+        retention: retention?,
     })
 }
 

@@ -11,6 +11,9 @@
 //! ```
 //! Each read returns an `Option`: `None` means that a problem is noted (or that an optional value is absent).
 
+/// Which line each value stands in.
+mod lines;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +21,8 @@ use config::{Value, ValueKind};
 
 use crate::config::check::Check;
 use crate::config::problem::{Place, Problem, Problems};
+
+use lines::{LineEnds, note_lines};
 
 /// Whether environment variables may replace values of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +60,8 @@ impl Document {
             };
             Problems(vec![problem])
         })?;
-        let mut lines = BTreeMap::new();
-        note_lines(&LineEnds::of(text), "", table.get_ref(), &mut lines);
+        let mut places = BTreeMap::new();
+        note_lines(&LineEnds::of(text), "", table.get_ref(), &mut places);
         let environment = match overlay {
             Overlay::Environment => environment(),
             Overlay::None => Vec::new(),
@@ -74,7 +79,7 @@ impl Document {
         Ok(Document {
             file: file.to_owned(),
             root: merged,
-            lines,
+            lines: places,
             overlaid,
             problems: RefCell::new(Vec::new()),
         })
@@ -341,51 +346,6 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (line, column)
-}
-
-/// Where lines end, so that the line of any of a hundred thousand values is looked up and not counted.
-struct LineEnds(Vec<usize>);
-
-impl LineEnds {
-    fn of(text: &str) -> LineEnds {
-        LineEnds(text.match_indices('\n').map(|(end, _)| end).collect())
-    }
-
-    /// From 1.
-    fn line(&self, offset: usize) -> usize {
-        self.0.partition_point(|end| *end < offset) + 1
-    }
-}
-
-fn note_lines(
-    ends: &LineEnds,
-    path: &str,
-    table: &toml::de::DeTable<'_>,
-    lines: &mut BTreeMap<String, usize>,
-) {
-    for (key, value) in table {
-        let path =
-            if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
-        lines.insert(path.clone(), ends.line(key.span().start));
-        note_value(ends, &path, value, lines);
-    }
-}
-
-fn note_value(
-    ends: &LineEnds,
-    path: &str,
-    value: &toml::Spanned<toml::de::DeValue<'_>>,
-    lines: &mut BTreeMap<String, usize>,
-) {
-    if let toml::de::DeValue::Table(table) = value.get_ref() {
-        note_lines(ends, path, table, lines);
-    } else if let toml::de::DeValue::Array(elements) = value.get_ref() {
-        for (index, element) in elements.iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            lines.insert(path.clone(), ends.line(element.span().start));
-            note_value(ends, &path, element, lines);
-        }
-    }
 }
 
 /// `CEMS__A__B=v` as (`a.b`, `v`); sorted. `CEMS_LOG` and the like (one underscore) are no settings.

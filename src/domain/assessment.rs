@@ -66,6 +66,7 @@ impl Counted {
             Outcome::NotValid => &mut self.not_valid,
             Outcome::NotConvertible => &mut self.not_convertible,
             Outcome::Exempt => &mut self.exempt,
+            Outcome::NotInForce => return,
         };
         *count += times;
     }

@@ -92,6 +92,8 @@ pub struct Delivered {
     pub valid: bool,
     /// Hours between its end and its arrival; `None`: it never came.
     pub late_hours: Option<u32>,
+    /// The same until enough of it had come to be valid.
+    pub valid_late_hours: Option<u32>,
 }
 
 /// Transmission rate x validity rate.
@@ -117,7 +119,9 @@ pub fn efficiency(rule: &EfficiencyRule, hours: impl IntoIterator<Item = Deliver
         expected += 1;
         if hour.late_hours.is_some_and(|late| late <= rule.deadline_hours) {
             transmitted += 1;
-            valid += u64::from(hour.valid);
+            // What became valid only after the deadline was not delivered in time.
+            let in_time = hour.valid_late_hours.is_some_and(|late| late <= rule.deadline_hours);
+            valid += u64::from(hour.valid && in_time);
         }
     }
     let transmission = Share { part: transmitted, whole: expected };
@@ -146,7 +150,7 @@ mod tests {
     }
 
     fn delivered(count: usize, valid: bool, late_hours: Option<u32>) -> Vec<Delivered> {
-        vec![Delivered { status: Status::Normal, valid, late_hours }; count]
+        vec![Delivered { status: Status::Normal, valid, late_hours, valid_late_hours: late_hours }; count]
     }
 
     #[test]
@@ -174,7 +178,12 @@ mod tests {
         hours.extend(delivered(501, false, Some(72)));
         hours.extend(delivered(300, true, Some(73)));
         hours.extend(delivered(200, false, None));
-        hours.push(Delivered { status: Status::SourceStopped, valid: false, late_hours: None });
+        hours.push(Delivered {
+            status: Status::SourceStopped,
+            valid: false,
+            late_hours: None,
+            valid_late_hours: None,
+        });
         let found = efficiency(&rule(Percent::whole(90)), hours);
         assert_eq!(found.transmission, Share { part: 9_500, whole: 10_000 });
         assert_eq!(found.validity, Share { part: 8_999, whole: 9_500 });

@@ -25,16 +25,19 @@ pub enum Outcome {
     Exempt,
     /// What must be reached was not: a share of an assessment, a furnace temperature.
     NotMet,
+    /// What judged the window before is no longer in force for it: the verdict is withdrawn and counts nowhere.
+    NotInForce,
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 6] = [
+    pub const ALL: [Outcome; 7] = [
         Outcome::Met,
         Outcome::Exceeded,
         Outcome::NotValid,
         Outcome::NotConvertible,
         Outcome::Exempt,
         Outcome::NotMet,
+        Outcome::NotInForce,
     ];
 
     /// As written in tables and answers. What is not judged says why.
@@ -46,6 +49,7 @@ impl Outcome {
             Outcome::NotConvertible => "not-judged: not convertible",
             Outcome::Exempt => "not-judged: exempt",
             Outcome::NotMet => "not-met",
+            Outcome::NotInForce => "not-judged: not in force",
         }
     }
 
@@ -53,7 +57,11 @@ impl Outcome {
     pub const fn is_adverse(self) -> bool {
         match self {
             Outcome::Exceeded | Outcome::NotMet => true,
-            Outcome::Met | Outcome::NotValid | Outcome::NotConvertible | Outcome::Exempt => false,
+            Outcome::Met
+            | Outcome::NotValid
+            | Outcome::NotConvertible
+            | Outcome::Exempt
+            | Outcome::NotInForce => false,
         }
     }
 

@@ -158,7 +158,11 @@ fn stopped(thresholds: &[Threshold], hour: &Hour<'_>) -> OrderVerdict {
         match verdict.outcome {
             Outcome::Exceeded => return verdict,
             Outcome::Met => seen = true,
-            Outcome::NotValid | Outcome::NotConvertible | Outcome::Exempt | Outcome::NotMet => {}
+            Outcome::NotValid
+            | Outcome::NotConvertible
+            | Outcome::Exempt
+            | Outcome::NotMet
+            | Outcome::NotInForce => {}
         }
     }
     let known = |minute: &&Sourced<'_>| {

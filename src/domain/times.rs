@@ -22,6 +22,11 @@ impl Times {
         self.until.is_none_or(|until| other.from < until) && other.until.is_none_or(|until| self.from < until)
     }
 
+    /// Whether it claims every moment of `[start, end)`.
+    pub fn covers(&self, start: Timestamp, end: Timestamp) -> bool {
+        self.from <= start && self.until.is_none_or(|until| end <= until)
+    }
+
     /// Whether it claims some moment of `[start, end)`.
     pub fn touches(&self, start: Timestamp, end: Timestamp) -> bool {
         self.overlaps(&Times { from: start, until: Some(end) })

@@ -60,7 +60,9 @@ pub(super) async fn name_windows(
     for row in added.iter().map(Row) {
         let Some(from) = row.time("valid_from") else { continue };
         match row.text("list") {
-            Some("mark" | "source_rule" | "furnace" | "check_plan") => {
+            // An exemption counts claimed time to the end of the year: hours after the mark may lose theirs.
+            Some("mark") => touched.add((row.text("outlet"), None), from, year_after(row.time("valid_to"))),
+            Some("source_rule" | "furnace" | "check_plan") => {
                 touched.add((row.text("outlet"), None), from, row.time("valid_to"));
             }
             // Until the next check, which is not known here.
@@ -76,7 +78,7 @@ pub(super) async fn name_windows(
         }
     }
     for row in transaction.query(MARKS, &[&reviewed]).await? {
-        touched.add((row.try_get(0)?, None), row.try_get(1)?, row.try_get(2)?);
+        touched.add((row.try_get(0)?, None), row.try_get(1)?, year_after(row.try_get(2)?));
     }
     if touched.from.is_empty() {
         return Ok(());
@@ -85,6 +87,10 @@ pub(super) async fn name_windows(
     transaction.execute(WINDOWS, &[&outlets, &enterprises, &from, &until, &now]).await?;
     transaction.execute(QUARTERS, &[&outlets, &enterprises, &from, &now]).await?;
     Ok(())
+}
+
+fn year_after(until: Option<Timestamp>) -> Option<Timestamp> {
+    until.and_then(|until| until.checked_add(jiff::SignedDuration::from_hours(366 * 24)).ok())
 }
 
 fn of_order(row: &Row<'_>, given: &Law, from: Timestamp, touched: &mut Touched) {
@@ -105,13 +111,15 @@ fn of_order(row: &Row<'_>, given: &Law, from: Timestamp, touched: &mut Touched) 
 }
 
 /// Marks that were reviewed, with the time that a correction gives them as well.
-const MARKS: &str = "SELECT m.outlet, least(m.valid_from, min((r.body #>> '{decision,corrected,times,from}')::timestamptz)), \
+const MARKS: &str = "WITH reviewed AS (SELECT outlet, valid_from, valid_to FROM law_entry WHERE list = 'mark' AND subject = ANY ($1)) \
+    SELECT m.outlet, m.valid_from, m.valid_to FROM law_entry m JOIN reviewed o ON o.outlet = m.outlet AND m.valid_from < o.valid_to \
+    AND m.valid_to > o.valid_from WHERE m.list = 'mark' UNION SELECT m.outlet, least(m.valid_from, min((r.body #>> '{decision,corrected,times,from}')::timestamptz)), \
     greatest(m.valid_to, max((r.body #>> '{decision,corrected,times,until}')::timestamptz)) \
     FROM law_entry m JOIN law_entry r ON r.list = 'review' AND r.body->>'mark' = m.subject \
     WHERE m.list = 'mark' AND m.subject = ANY ($1) GROUP BY m.outlet, m.valid_from, m.valid_to";
 
-/// A mark that distrusts an instrument is felt as long as states look back: a day after it is enough.
-const WINDOWS: &str = "WITH t AS (SELECT DISTINCT o.id, t.low, coalesce(t.high + interval '1 day', 'infinity') AS high \
+/// A mark that distrusts an instrument is felt as long as states look back: at most two days and an hour.
+const WINDOWS: &str = "WITH t AS (SELECT DISTINCT o.id, t.low, coalesce(t.high + interval '50 hours', 'infinity') AS high \
     FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS t (outlet, enterprise, low, high) \
     LEFT JOIN enterprise e ON e.code = t.enterprise JOIN outlet o ON o.code = t.outlet OR o.enterprise_id = e.id) \
     INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \

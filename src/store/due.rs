@@ -2,7 +2,7 @@
 //! are due and deletes exactly those that it read. So a scan that commits after a closer's claim has a row of its own.
 
 use jiff::Timestamp;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, GenericClient, Statement};
 
 use crate::domain::limit::AveragingPeriod;
 use crate::store::session::{Failure, bounded, execute, query, query_one};
@@ -139,6 +139,17 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
     // After the rows: whatever saved a row that was read has its revision here.
     let revision = query_one(client, "SELECT revision FROM plant_revision", &[]).await?.get(0);
     Ok(Some(Claim { rows, revision }))
+}
+
+/// Within the caller's transaction: waits until no closer works on any outlet, and keeps them from it until the end. Whoever changes what
+/// windows are computed by, and names those that stand, must not overlap one that is being computed.
+///
+/// # Errors
+/// The database, or a closer that works for longer than the session's time-outs.
+pub async fn hold_lanes(client: &impl GenericClient) -> Result<(), tokio_postgres::Error> {
+    let sql =
+        "SELECT pg_advisory_xact_lock(826401, lane) FROM generate_series(0, $1::int - 1) lane ORDER BY lane";
+    client.query(sql, &[&i32::from(LANES)]).await.map(|_rows| ())
 }
 
 /// Deletes rows that a claim read, within the same transaction.

@@ -133,7 +133,10 @@ pub async fn laws<'o>(
     let codes: Vec<&str> = lists.keys().map(String::as_str).collect();
     let earliest = from.checked_sub(SignedDuration::from_hours(BEFORE_HOURS)).unwrap_or(from);
     let sql = "WITH m AS (SELECT list, outlet, subject, valid_from, valid_to, body FROM law_entry WHERE outlet = ANY ($1) \
-               AND list IN ('mark', 'check') AND (valid_to > $2 OR valid_from >= $2) AND valid_from < $3) \
+               AND list IN ('mark', 'check') AND ((valid_to > $2 OR valid_from >= $2) AND valid_from < $3 \
+               OR list = 'mark' AND EXISTS (SELECT 1 FROM law_entry r WHERE r.list = 'review' AND r.body->>'mark' = law_entry.subject \
+               AND (r.body #>> '{decision,corrected,times,from}')::timestamptz < $3 \
+               AND (r.body #>> '{decision,corrected,times,until}')::timestamptz > $2))) \
                SELECT list, outlet, valid_from, valid_to, body FROM m UNION ALL \
                SELECT r.list, m.outlet, r.valid_from, r.valid_to, r.body FROM m JOIN law_entry r ON r.list = 'review' \
                AND r.body->>'mark' = m.subject WHERE m.list = 'mark'";

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::affected::name_windows;
+use super::due::hold_lanes;
 use super::plant::{Counts, Error, Refusal};
 use crate::domain::history::{Dated, History};
 use crate::domain::law::Law;
@@ -241,6 +242,10 @@ pub(super) async fn write(
 ) -> Result<(), Error> {
     const ROW: &str = "jsonb_to_recordset($1) AS r(list text, subject text, outlet text, valid_from timestamptz, \
                        valid_to timestamptz, body jsonb)";
+    if changes.added.is_empty() && changes.ended.is_empty() {
+        return Ok(());
+    }
+    hold_lanes(transaction).await?;
     if !changes.ended.is_empty() {
         let sql = format!(
             "UPDATE law_entry e SET valid_to = r.valid_to, revision = p.revision + 1 FROM {ROW}, plant_revision p \

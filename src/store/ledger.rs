@@ -73,6 +73,7 @@ pub async fn of_pollutants(
             channels.push((outlet, i16::try_from(position).unwrap_or(i16::MAX)));
         }
     }
+    channels.sort_by_key(|(outlet, position)| (outlet.id, *position));
     let ids: Vec<i32> = channels.iter().map(|(outlet, _)| outlet.id).collect();
     let positions: Vec<i16> = channels.iter().map(|(_, position)| *position).collect();
     let (day, hour) = (period_id(AveragingPeriod::Day), period_id(AveragingPeriod::Hour));
@@ -111,7 +112,9 @@ pub async fn of_pollutants(
 
 fn entry(channels: &[(&Outlet, i16)], row: &Row, amount: Amount) -> Option<Emitted> {
     let (id, position): (i32, i16) = (row.get(0), row.get(1));
-    let (outlet, _) = channels.iter().find(|(outlet, number)| outlet.id == id && *number == position)?;
+    let index =
+        channels.binary_search_by_key(&(id, position), |(outlet, number)| (outlet.id, *number)).ok()?;
+    let (outlet, _) = channels.get(index)?;
     let channel = outlet.channels.get(usize::try_from(position).ok()?)?;
     Some(Emitted {
         start: row.get(2),

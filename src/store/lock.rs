@@ -8,7 +8,7 @@ use tokio_postgres::{Client, GenericClient, Transaction};
 
 use crate::domain::times::Times;
 use crate::store::average::Averages;
-use crate::store::due::period_id;
+use crate::store::due::{hold_lanes, period_id};
 use crate::store::session::{Failure, execute, query};
 
 /// One period of one outlet that was submitted.
@@ -159,7 +159,7 @@ async fn exclusively(transaction: &Transaction<'_>) -> Result<(), Failure> {
     transaction
         .batch_execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE period_lock IN SHARE ROW EXCLUSIVE MODE")
         .await?;
-    Ok(())
+    Ok(hold_lanes(transaction).await?)
 }
 
 /// Every lock, newest first, of one outlet or of all.

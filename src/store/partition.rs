@@ -7,7 +7,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::store::session::{Failure, Session, bounded, query_one};
+use crate::config::central::Retention;
+use crate::store::session::{Failure, Session, bounded, query, query_one};
 
 /// A partitioned table and the length of its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,55 @@ impl Partitions {
         self.ensure(session, Partitioned::Scan, (-8..=2).map(|days| hours(days * 24))).await?;
         self.ensure(session, Partitioned::AverageWide, [hours(-8 * 24), now, hours(48)].into_iter()).await
     }
+}
+
+/// Drops the partitions of which every moment is past its retention, oldest first; gives their names. A partition that somebody uses
+/// just now is left for the next time.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn drop_old(
+    session: &mut Session,
+    retention: Retention,
+    now: Timestamp,
+) -> Result<Vec<String>, Failure> {
+    let mut dropped = Vec::new();
+    for (table, days) in
+        [(Partitioned::Scan, retention.scan_days), (Partitioned::AverageWide, retention.minute_days)]
+    {
+        // A day more, so that a record that is just young enough finds its partition.
+        let oldest = now.checked_sub((24 * (i64::from(days) + 1)).hours()).unwrap_or(now);
+        let oldest = TimeZone::UTC.to_datetime(oldest).date();
+        for (name, first) in attached(session, table).await? {
+            if table.next(first) > oldest {
+                continue;
+            }
+            let client = session.client().await?;
+            let drop = format!("BEGIN; SET LOCAL lock_timeout = '2s'; DROP TABLE {name}; COMMIT");
+            match bounded(client.batch_execute(&drop)).await {
+                Ok(()) => dropped.push(name),
+                Err(failure) => {
+                    session.discard();
+                    tracing::info!(%failure, partition = name, "a partition past its retention stays for now");
+                    return Ok(dropped);
+                }
+            }
+        }
+    }
+    Ok(dropped)
+}
+
+/// The partitions of a table with their first days, oldest first.
+async fn attached(session: &mut Session, table: Partitioned) -> Result<Vec<(String, Date)>, Failure> {
+    let sql = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+        WHERE i.inhparent = $1::text::regclass ORDER BY c.relname";
+    let client = session.client().await?;
+    let prefix = format!("{}_", table.table());
+    let day = |name: String| {
+        let first = Date::strptime("%Y%m%d", name.strip_prefix(&prefix)?).ok()?;
+        Some((name, first))
+    };
+    Ok(query(client, sql, &[&table.table()]).await?.iter().filter_map(|row| day(row.get(0))).collect())
 }
 
 async fn make(session: &mut Session, table: Partitioned, first: Date) -> Result<(), Failure> {

@@ -32,6 +32,26 @@ pub async fn append(
     execute(client, sql, &[&outlets, &from, &due_at]).await.map(|_rows| ())
 }
 
+/// Names outlets whose last reckoning is older than today, and those whose quarter before this one is not final: they may have had nothing
+/// that changed.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn append_silent(
+    client: &Client,
+    (before, quarter): (Timestamp, Timestamp),
+    today: Timestamp,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let sql = "INSERT INTO reckoning_due (outlet_id, since, due_at) SELECT o.id, CASE WHEN b.final THEN $2 ELSE $1 END, $4 FROM outlet o \
+        CROSS JOIN LATERAL (SELECT coalesce(bool_and(NOT r.provisional), false) AS final FROM (SELECT DISTINCT ON (position) provisional \
+        FROM capture_row c WHERE c.outlet_id = o.id AND c.start = $1 ORDER BY position, revision DESC) r) b \
+        WHERE EXISTS (SELECT 1 FROM average_long a WHERE a.outlet_id = o.id AND a.source_id = 1 AND a.period = 4) \
+        AND NOT EXISTS (SELECT 1 FROM reckoning_due d WHERE d.outlet_id = o.id) \
+        AND NOT EXISTS (SELECT 1 FROM reckoned k WHERE k.outlet_id = o.id AND k.at >= $3)";
+    execute(client, sql, &[&before, &quarter, &today, &now]).await.map(|_rows| ())
+}
+
 /// One outlet's claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -59,11 +79,13 @@ pub async fn claim(client: &Client, now: Timestamp) -> Result<Option<Claim>, Fai
     Ok(Some(Claim { outlet_id, since, ids: rows.iter().map(|row| row.get(0)).collect(), revision }))
 }
 
-/// Deletes the rows of a claim, within the same transaction.
+/// Deletes the rows of a claim, within the same transaction, and notes that the outlet was reckoned.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
-pub async fn settle(client: &Client, claim: &Claim) -> Result<(), Failure> {
+pub async fn settle(client: &Client, claim: &Claim, now: Timestamp) -> Result<(), Failure> {
+    let note = "INSERT INTO reckoned (outlet_id, at) VALUES ($1, $2) ON CONFLICT (outlet_id) DO UPDATE SET at = excluded.at";
+    execute(client, note, &[&claim.outlet_id, &now]).await?;
     execute(client, "DELETE FROM reckoning_due WHERE id = ANY ($1)", &[&claim.ids]).await.map(|_rows| ())
 }
 
@@ -90,7 +112,7 @@ pub async fn hours(
     Ok(rows.iter().map(of).collect())
 }
 
-/// When the first revision of each hour was made: that is when it had arrived.
+/// When the first revision of each hour was made, that is when it had arrived, and when the first valid one was.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
@@ -99,17 +121,24 @@ pub async fn arrivals(
     outlet_id: i32,
     positions: &[Position],
     (from, until): (Timestamp, Timestamp),
-) -> Result<HashMap<(Position, Timestamp), Timestamp>, Failure> {
-    let sql = "SELECT position, start, min(made_at) FROM average_long WHERE outlet_id = $1 AND source_id = 1 AND position = ANY ($2) \
+) -> Result<HashMap<(Position, Timestamp), Arrival>, Failure> {
+    let sql = "SELECT position, start, min(made_at), min(made_at) FILTER (WHERE valid) FROM average_long WHERE outlet_id = $1 AND source_id = 1 AND position = ANY ($2) \
         AND period = $3 AND start >= $4 AND start < $5 GROUP BY position, start";
     let numbers: Vec<i16> = positions.iter().filter_map(|position| i16::try_from(*position).ok()).collect();
     let rows =
         query(client, sql, &[&outlet_id, &numbers, &period_id(AveragingPeriod::Hour), &from, &until]).await?;
     let of = |row: &tokio_postgres::Row| {
         let position = usize::try_from(row.get::<_, i16>(0)).unwrap_or_default();
-        ((position, row.get(1)), row.get(2))
+        ((position, row.get(1)), Arrival { first: row.get(2), valid: row.get(3) })
     };
     Ok(rows.iter().map(of).collect())
+}
+
+/// When an hour had arrived, and when enough of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    pub first: Timestamp,
+    pub valid: Option<Timestamp>,
 }
 
 /// Stores what changed of one channel's quarter: substitutes of the hours that `may_change` lets change, and the capture rate.
@@ -162,7 +191,7 @@ pub async fn store(
         ];
         execute(client, insert, &params).await?;
     }
-    if may_change(start) {
+    if may_change(start) || may_change(end - jiff::SignedDuration::from_hours(1)) {
         store_capture(client, (outlet_id, position), start, quarter, now).await
     } else {
         Ok(())

@@ -270,6 +270,16 @@ async fn a_quota_tells_each_line_once() {
     world.centre.stop().await;
 }
 
+/// What is over is locked once, what is still to come never.
+fn lock_once(lock: &[&str], begin: &[&str], url: &str) {
+    let later = (clock::now() + 2.hours()).to_string();
+    let to_come = [begin, &[&later, "--by", "B", "--reason", "R", "--database", url]].concat();
+    assert_eq!(cems(&to_come).status.code(), Some(2), "what is still to come cannot be submitted");
+    let locked = cems(lock);
+    assert_eq!(locked.status.code(), Some(0), "{}", String::from_utf8_lossy(&locked.stderr));
+    assert_eq!(cems(lock).status.code(), Some(2), "locked once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submitted_hour_shows_what_would_change_until_it_is_reopened() {
     let world = world(QUICK).await;
@@ -295,9 +305,7 @@ async fn a_submitted_hour_shows_what_would_change_until_it_is_reopened() {
         "--database",
         url,
     ];
-    let locked = cems(&lock);
-    assert_eq!(locked.status.code(), Some(0), "{}", String::from_utf8_lossy(&locked.stderr));
-    assert_eq!(cems(&lock).status.code(), Some(2), "locked once");
+    lock_once(&lock, &["period", "lock", "--outlet", KILN, "--from", &from, "--to"], url);
 
     let figures = "SELECT count(*) FROM average_long WHERE period = 4";
     let before = world.count(figures).await;
@@ -424,6 +432,17 @@ async fn missing_masses_of_a_quarter_are_substituted_and_stand_apart() {
     reckoning::append(&world.client, &since, clock::now()).await.unwrap();
     settled(&world).await;
     substituted(&world, quarter, hours).await;
+    // Since then the outlet is silent: its quarter is reckoned all the same, and nothing of it was captured.
+    if clock::now() > this.start + SignedDuration::from_hours(24) {
+        let silent = wait_until(LIMIT, "the capture rate of a silent quarter", || async {
+            let sql =
+                "SELECT hours, invalid, provisional FROM capture WHERE channel = 'a21026' AND start = $1";
+            world.client.query_opt(sql, &[&this.start]).await.unwrap().ok_or("not reckoned")
+        })
+        .await;
+        let (hours, invalid): (i64, i64) = (silent.get(0), silent.get(1));
+        assert!(hours >= 24 && hours == invalid && silent.get::<_, bool>(2), "{hours} {invalid}");
+    }
 
     // A check that failed at the hour 500: from then on the analyser is out of control, until a good one two hours later.
     let at = |index: i64| quarter.start + SignedDuration::from_hours(index);

@@ -2,9 +2,12 @@
 
 use cems::central::recompute::recompute;
 use cems::clock;
+use cems::config::central::Retention;
 use cems::domain::limit::AveragingPeriod;
 use cems::store::due;
+use cems::store::partition::{Partitioned, Partitions, drop_old};
 use cems::store::plant;
+use cems::store::session::Session;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -110,6 +113,17 @@ async fn recomputing_gives_the_past_its_own_rules_and_changes_no_figure() {
         1
     );
     assert_eq!(world.count(figures).await, before);
+    // The rule turns out to have ended before: its verdict is withdrawn, and so is the episode, with the reason.
+    let ended = rule.replace(
+        "from = \"2020-01-01T00:00:00+08:00\"\n",
+        "from = \"2020-01-01T00:00:00+08:00\"\nuntil = \"2021-01-01T00:00:00+08:00\"\n",
+    );
+    seed(&mut client, &[("rule.toml", ended)]).await;
+    recompute(world.database.url(), zone.clone(), span).await.unwrap();
+    let sql = "SELECT count(*) FROM verdict WHERE rule = 'test-25' AND verdict = 'not-judged: not in force'";
+    assert!(world.count(sql).await > 0);
+    let sql = "SELECT count(*) FROM episode WHERE rule = 'test-25' AND state = 'withdrawn' AND reason LIKE '%no longer in force%'";
+    assert_eq!(world.count(sql).await, 1);
     // Again: nothing changes.
     let verdicts = world.count("SELECT count(*) FROM verdict_row").await;
     recompute(world.database.url(), zone, span).await.unwrap();
@@ -205,4 +219,25 @@ async fn two_centres_make_each_figure_and_each_alert_once() {
     let told = "SELECT count(*) FROM alert WHERE kind = 'early-warning' AND body ->> 'channel' = 'a21026'";
     let told: i64 = world.client.query_one(told, &[]).await.unwrap().get(0);
     assert_eq!(told, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_past_its_retention_goes_a_whole_day_at_a_time() {
+    let database = crate::support::database::database().await;
+    let mut client = database.client().await;
+    seed(&mut client, &[]).await;
+    let mut session = Session::new(database.url());
+    let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+    let ago = |days: i64| now - SignedDuration::from_hours(24 * days);
+    let mut partitions = Partitions::default();
+    let days = [ago(0), ago(399), ago(400), ago(401), ago(402), ago(500)];
+    partitions.ensure(&mut session, Partitioned::Scan, days.into_iter()).await.unwrap();
+    let months = [ago(0), ago(1090), ago(1200)];
+    partitions.ensure(&mut session, Partitioned::AverageWide, months.into_iter()).await.unwrap();
+    let dropped = drop_old(&mut session, Retention::default(), now).await.unwrap();
+    assert_eq!(dropped, ["scan_20250713", "scan_20251019", "average_wide_20230801"]);
+    assert_eq!(drop_old(&mut session, Retention::default(), now).await.unwrap(), [""; 0]);
+    let left = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'scan'::regclass";
+    let left: i64 = client.query_one(left, &[]).await.unwrap().get(0);
+    assert_eq!(left, 4);
 }

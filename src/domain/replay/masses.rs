@@ -96,6 +96,11 @@ impl Masses {
         }
         self.open = Some(quarter);
         for channel in &mut self.channels {
+            // A channel that the outlet does not have at that hour is not missing.
+            let settings = ground.outlet.channels.get(channel.position).map(|channel| &channel.settings);
+            if settings.is_none_or(|settings| settings.at(hour.start).is_none()) {
+                continue;
+            }
             let average = averages.and_then(|averages| averages.get(channel.position));
             let mass = HourMass::of(ground, channel.position, (hour, average), overlay);
             if self.over.is_some() { &mut channel.next } else { &mut channel.quarter }.push(mass);

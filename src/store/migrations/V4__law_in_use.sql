@@ -3,7 +3,7 @@
 
 ALTER TABLE verdict_row DROP CONSTRAINT verdict_row_outcome_check;
 ALTER TABLE verdict_row ADD CONSTRAINT verdict_row_outcome_check CHECK (outcome IN ('met', 'exceeded', 'not-met',
-    'not-judged: not valid', 'not-judged: not convertible', 'not-judged: exempt'));
+    'not-judged: not valid', 'not-judged: not convertible', 'not-judged: exempt', 'not-judged: not in force'));
 ALTER TABLE verdict_row ADD COLUMN remark text;
 COMMENT ON COLUMN verdict_row.rule_id IS 'rule.id; negative: minus law_entry.id of an order, a furnace rule or an assessment';
 COMMENT ON COLUMN verdict_row.position IS '-1: the outlet as a whole';
@@ -47,6 +47,12 @@ CREATE TABLE reckoning_due (
     due_at    timestamptz NOT NULL
 );
 CREATE INDEX reckoning_due_by_time ON reckoning_due (due_at);
+
+CREATE TABLE reckoned (
+    outlet_id integer     PRIMARY KEY,
+    at        timestamptz NOT NULL
+);
+COMMENT ON TABLE reckoned IS 'When each outlet''s quarters were last reckoned: silent ones have no day that changes';
 
 CREATE TABLE substitute_row (
     outlet_id   integer     NOT NULL,
