@@ -25,7 +25,7 @@ use crate::domain::law::OutletLaw;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Position};
 use crate::domain::pollutant::Role;
-use crate::domain::quota::{Account, Quota, used};
+use crate::domain::quota::{Quota, used};
 use crate::domain::source_state::SourceState;
 use crate::domain::substitution::{Around, HJ75_2017, HourMass, substitute};
 use crate::domain::times::Times;
@@ -147,8 +147,12 @@ impl Reckoner {
             quota.times.from <= now && now <= last
         };
         for quota in frames.quotas.iter().filter(watched) {
-            let outlets: Vec<&Outlet> =
-                plant.outlets.iter().map(AsRef::as_ref).filter(|outlet| concerns(quota, outlet)).collect();
+            let outlets: Vec<&Outlet> = plant
+                .outlets
+                .iter()
+                .map(AsRef::as_ref)
+                .filter(|outlet| quota.account.concerns(outlet))
+                .collect();
             let emitted = ledger::emitted(client, quota, &outlets, (now, &self.shared.zone)).await?;
             let used = used(quota, &emitted, now.min(quota.times.until.unwrap_or(now)), &self.shared.zone);
             for line in &quota.alerts {
@@ -218,14 +222,6 @@ async fn quarters(
         quarter = Window::containing(AveragingPeriod::Quarter, quarter.end, zone);
     }
     Ok(())
-}
-
-fn concerns(quota: &Quota, outlet: &Outlet) -> bool {
-    match &quota.account {
-        Account::Outlet(code) => **code == *outlet.code,
-        Account::Enterprise(code) => *code == outlet.enterprise.code,
-        Account::Division(prefix) => outlet.enterprise.division.starts_with(prefix.as_str()),
-    }
 }
 
 async fn substitutes(

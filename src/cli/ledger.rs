@@ -9,13 +9,14 @@ use jiff::tz::TimeZone;
 use tokio_postgres::Client;
 
 use crate::cli::database::{Database, Failure, finish};
-use crate::cli::replay::ledger::{Whole, whole};
+use crate::cli::replay::ledger::{QuotaEntry, Whole, quota_entry, whole};
 use crate::clock;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Plant};
 use crate::domain::pollutant::Role;
-use crate::domain::quota::Emitted;
+use crate::domain::quota::{Emitted, Target, used};
 use crate::domain::window::Window;
+use crate::store::frame::Frames;
 use crate::store::{frame, ledger};
 
 /// Arguments of `cems ledger`.
@@ -42,7 +43,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     finish(async move {
         let zone = arguments.database.zone()?;
         let client = arguments.database.connect("cems ledger").await?;
-        let to = arguments.to.unwrap_or_else(clock::now);
+        let now = clock::now();
+        let to = arguments.to.unwrap_or(now).min(now);
         let year = Window::containing(AveragingPeriod::Year, to, &zone);
         let from = arguments.from.unwrap_or(year.start);
         if from >= to {
@@ -53,14 +55,42 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         let (plant, frames) = frame::load(&client).await.map_err(|error| Failure::work(&error))?;
         let outlets = outlets(&plant, arguments.outlet.as_deref())?;
         let days = days(&client, &outlets, (from, to), &zone).await?;
-        let ledger = whole(&days, (&frames.quotas, &frames.targets), &zone);
+        // A target of a year that is not wholly in the time, or of one outlet alone, would be judged by a part.
+        let whole_year = |target: &&Target| {
+            let first = jiff::civil::date(target.year, 1, 1).to_zoned(zone.clone());
+            arguments.outlet.is_none() && first.is_ok_and(|first| from <= first.timestamp())
+        };
+        let targets: Vec<Target> = frames.targets.iter().filter(whole_year).cloned().collect();
+        let mut ledger = whole(&days, (&[], &targets), &zone);
+        ledger.quotas = quotas(&client, (&plant, &frames), &outlets, (now, &zone)).await?;
         if arguments.json {
             println!("{}", serde_json::to_string_pretty(&ledger).map_err(|error| Failure::work(&error))?);
         } else {
-            print!("{}", table(&ledger).map_err(|error| Failure::work(&error))?);
+            print!("{}", table(&ledger, &zone).map_err(|error| Failure::work(&error))?);
         }
         Ok(())
     })
+}
+
+/// Every quota that is about one of these outlets, over its own time and all outlets of its account.
+async fn quotas<'f>(
+    client: &Client,
+    (plant, frames): (&Plant, &'f Frames),
+    asked: &[&Outlet],
+    (now, zone): (Timestamp, &TimeZone),
+) -> Result<Vec<QuotaEntry<'f>>, Failure> {
+    let mut entries = Vec::new();
+    for quota in
+        frames.quotas.iter().filter(|quota| asked.iter().any(|outlet| quota.account.concerns(outlet)))
+    {
+        let all = plant.outlets.iter().map(AsRef::as_ref);
+        let outlets: Vec<&Outlet> = all.filter(|outlet| quota.account.concerns(outlet)).collect();
+        let emitted = ledger::emitted(client, quota, &outlets, (now, zone)).await;
+        let emitted = emitted.map_err(|error| Failure::work(&error))?;
+        let at = now.min(quota.times.until.unwrap_or(now));
+        entries.push(quota_entry(quota, &used(quota, &emitted, at, zone)));
+    }
+    Ok(entries)
 }
 
 fn outlets<'p>(plant: &'p Plant, code: Option<&str>) -> Result<Vec<&'p Outlet>, Failure> {
@@ -97,7 +127,7 @@ async fn days(
 }
 
 /// For people: years by account, then quotas and targets.
-fn table(ledger: &Whole<'_>) -> Result<String, std::fmt::Error> {
+fn table(ledger: &Whole<'_>, zone: &TimeZone) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     let titles = ["level", "account", "channel", "year from", "measured t", "substituted t", "total t"];
     let [level, account, channel, year, measured, substituted, total] = titles;
@@ -106,11 +136,10 @@ fn table(ledger: &Whole<'_>) -> Result<String, std::fmt::Error> {
         "{level:<11} {account:<22} {channel:<8} {year:<10} {measured:>16} {substituted:>16} {total:>16}"
     )?;
     for entry in ledger.amounts.iter().filter(|entry| entry.period == "year") {
-        let start = entry.start.to_string();
-        let day = start.split('T').next().unwrap_or_default();
+        let day = zone.to_datetime(entry.start).date();
         let (level, account, pollutant) = (entry.level, &entry.account, &entry.pollutant);
         let (measured, substituted, total) = (entry.measured_t, entry.substituted_t, entry.total_t);
-        write!(text, "{level:<11} {account:<22} {pollutant:<8} {day:<10} ")?;
+        write!(text, "{level:<11} {account:<22} {pollutant:<8} {:<10} ", day.to_string())?;
         writeln!(text, "{measured:>16.9} {substituted:>16.9} {total:>16.9}")?;
     }
     for quota in &ledger.quotas {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::average::snap;
 use crate::domain::exceedance::{Outcome, Verdict};
+use crate::domain::plant::Outlet;
 use crate::domain::share::{Percent, Share};
 use crate::domain::times::Times;
 
@@ -62,6 +63,15 @@ pub enum Account {
 }
 
 impl Account {
+    /// Whether an outlet belongs to it.
+    pub fn concerns(&self, outlet: &Outlet) -> bool {
+        match self {
+            Account::Outlet(code) => **code == *outlet.code,
+            Account::Enterprise(code) => *code == outlet.enterprise.code,
+            Account::Division(prefix) => outlet.enterprise.division.starts_with(prefix.as_str()),
+        }
+    }
+
     /// Whether an hour belongs to it.
     pub fn holds(&self, emitted: &Emitted) -> bool {
         match self {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::domain::law::Law;
 use crate::domain::limit::AveragingPeriod;
-use crate::domain::quota::{Account, Aim, Amount, Emitted, Level, Quota, Target, ledger, tonnes, used};
+use crate::domain::quota::{Account, Aim, Amount, Emitted, Level, Quota, Target, Used, ledger, tonnes, used};
 use crate::domain::window::Window;
 
 const PERIODS: [AveragingPeriod; 4] =
@@ -160,27 +160,26 @@ fn quotas_of<'l>(days: &[Emitted], quotas: &'l [Quota], zone: &TimeZone) -> Vec<
     let Some(end) = last.map(|last| Window::containing(AveragingPeriod::Day, last, zone).end) else {
         return Vec::new();
     };
-    quotas
-        .iter()
-        .map(|quota| {
-            let used = used(quota, days, end, zone);
-            let verdict = used.verdict();
-            let (level, account) = account_of(&quota.account);
-            QuotaEntry {
-                quota: &quota.code,
-                document: &quota.document,
-                level,
-                account,
-                pollutant: &quota.pollutant,
-                permitted_t: verdict.limit,
-                used_t: tonnes(used.amount.total_mg()),
-                substituted_t: tonnes(used.amount.substituted_mg),
-                used: used.share.to_string(),
-                verdict: verdict.outcome.name(),
-                ratio_over: verdict.ratio_over,
-                alert: used.alert.map(|line| line.to_string()),
-                used_up_on: used.used_up_on.map(|day| day.to_string()),
-            }
-        })
-        .collect()
+    quotas.iter().map(|quota| quota_entry(quota, &used(quota, days, end, zone))).collect()
+}
+
+/// As published.
+pub(in crate::cli) fn quota_entry<'l>(quota: &'l Quota, used: &Used) -> QuotaEntry<'l> {
+    let verdict = used.verdict();
+    let (level, account) = account_of(&quota.account);
+    QuotaEntry {
+        quota: &quota.code,
+        document: &quota.document,
+        level,
+        account,
+        pollutant: &quota.pollutant,
+        permitted_t: verdict.limit,
+        used_t: tonnes(used.amount.total_mg()),
+        substituted_t: tonnes(used.amount.substituted_mg),
+        used: used.share.to_string(),
+        verdict: verdict.outcome.name(),
+        ratio_over: verdict.ratio_over,
+        alert: used.alert.map(|line| line.to_string()),
+        used_up_on: used.used_up_on.map(|day| day.to_string()),
+    }
 }
