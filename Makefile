@@ -46,7 +46,7 @@ test: setup ## Format, lints, all tests, docs, licences
 	fi
 	@echo "test: all passed"
 
-test-long: setup ## The oracle over a million random windows and a million hours of quarters (about an hour)
+test-long: setup ## The oracle over a million random windows and a million hours of quarters (about ten minutes)
 	@echo "test-long: 1,000,000 random windows and as many hours of quarters against the independent oracle"
 	@CEMS_ORACLE_WINDOWS=1000000 cargo run --quiet --locked --example with_servers -- cargo test --locked --test it oracle -- --nocapture
 

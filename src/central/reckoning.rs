@@ -46,6 +46,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const VALID: usize = 2160;
 const USUALLY: SignedDuration = SignedDuration::from_hours(135 * 24);
 const AT_MOST: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// Outlets between two looks at the time and at shutdown.
+const AT_ONCE: usize = 100;
+/// An outlet that cannot be reckoned is tried again after this.
+const LATER: SignedDuration = SignedDuration::from_mins(10);
 /// Quarters that one change is followed through.
 const QUARTERS: usize = 6;
 
@@ -99,19 +103,29 @@ impl Reckoner {
     pub async fn on_due(&mut self, now: Timestamp) -> Result<(), Failure> {
         let frames = Arc::clone(&self.shared.frames.borrow());
         let plant = Arc::clone(&self.shared.plant.borrow());
-        loop {
+        let mut failed = None;
+        for _outlet in 0..AT_ONCE {
             let client = self.session.client().await?;
             bounded(client.batch_execute("BEGIN")).await?;
             let claim = reckoning::claim(client, now).await?;
             let Some(claim) = claim.filter(|claim| claim.revision <= frames.revision) else {
-                return bounded(client.batch_execute("COMMIT")).await;
+                bounded(client.batch_execute("COMMIT")).await?;
+                break;
             };
             if let Some(outlet) = plant.outlets.iter().find(|outlet| outlet.id == claim.outlet_id) {
-                quarters(client, (&self.shared, &frames), (outlet, &claim), now).await?;
+                let done = quarters(client, (&self.shared, &frames), (outlet, &claim), now).await;
+                if let Err(failure) = done {
+                    // The others need not wait for this one.
+                    self.session.discard();
+                    reckoning::postpone(self.session.client().await?, &claim, now + LATER).await?;
+                    failed = failed.or(Some(failure));
+                    continue;
+                }
             }
             reckoning::settle(client, &claim, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
         }
+        failed.map_or(Ok(()), Err)
     }
 
     /// An outlet that fell silent has no day that changes: its quarters are reckoned all the same, once a day and when one is over.

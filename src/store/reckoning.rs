@@ -79,6 +79,15 @@ pub async fn claim(client: &Client, now: Timestamp) -> Result<Option<Claim>, Fai
     Ok(Some(Claim { outlet_id, since, ids: rows.iter().map(|row| row.get(0)).collect(), revision }))
 }
 
+/// Puts a claim off that could not be reckoned.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn postpone(client: &Client, claim: &Claim, due_at: Timestamp) -> Result<(), Failure> {
+    let sql = "UPDATE reckoning_due SET due_at = $2 WHERE id = ANY ($1)";
+    execute(client, sql, &[&claim.ids, &due_at]).await.map(|_rows| ())
+}
+
 /// Deletes the rows of a claim, within the same transaction, and notes that the outlet was reckoned.
 ///
 /// # Errors
