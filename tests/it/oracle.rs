@@ -201,7 +201,7 @@ fn same_verdicts(
             (theirs[0].clone(), theirs[1].clone()),
             "{place}"
         );
-        let close = is_close(ours.corrected, &theirs[2]) && is_close(ours.ratio_over, &theirs[3]);
+        let close = is_close(ours.corrected, &theirs[2]) && is_close_ratio(ours.ratio_over, &theirs[3]);
         assert!(close, "{place}: {ours:?} {theirs}");
         *met.entry(ours.outcome.name().to_owned()).or_default() += 1;
     }
@@ -212,8 +212,19 @@ fn is_close(ours: Option<f64>, theirs: &Value) -> bool {
         (None, None) => true,
         (Some(ours), Some(text)) => {
             let theirs: f64 = text.parse().unwrap();
-            // Close to the limit a ratio is the small difference of two large numbers.
             (ours - theirs).abs() <= 1e-9 * ours.abs().max(theirs.abs()).max(1e-3)
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Close to the limit C/limit - 1 is the small difference of two numbers near one: C/limit itself is compared to 1e-9.
+fn is_close_ratio(ours: Option<f64>, theirs: &Value) -> bool {
+    match (ours, theirs.as_str()) {
+        (None, None) => true,
+        (Some(ours), Some(text)) => {
+            let theirs: f64 = text.parse().unwrap();
+            (ours - theirs).abs() <= 1e-9 * (1.0 + ours.abs().max(theirs.abs()))
         }
         (Some(_), None) | (None, Some(_)) => false,
     }

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::lawful::{Case, case};
-use super::{Oracle, is_close, same_average, setting};
+use super::{Oracle, is_close, is_close_ratio, same_average, setting};
 
 type Met = HashMap<String, u64>;
 
@@ -222,7 +222,7 @@ impl Comparison<'_> {
             assert_eq!(exact, expected, "{place}: {ours:?} {theirs}");
             let close = is_close(verdict.corrected, &theirs[4])
                 && is_close(Some(verdict.limit), &theirs[5])
-                && is_close(verdict.ratio_over, &theirs[6]);
+                && is_close_ratio(verdict.ratio_over, &theirs[6]);
             assert!(close, "{place}: {ours:?} {theirs}");
             self.meet(window, ours);
         }
