@@ -83,7 +83,10 @@ impl Reckoner {
                     outcome = outcome.and(done);
                 }
             }
-            self.shared.readiness.set("reckoning", outcome.is_ok(), &told(&outcome));
+            // A database that is away says so by itself, once.
+            if !matches!(outcome, Err(Failure::Unavailable(_))) {
+                self.shared.readiness.set("reckoning", outcome.is_ok(), &told(&outcome));
+            }
             match outcome {
                 Ok(()) => trouble.over(),
                 Err(failure) => {
