@@ -2,7 +2,6 @@
 //! long `cems explain` takes: `cargo bench --bench hour`. CEMS_BENCH_OUTLETS says how many outlets of 16 channels (5000).
 #![expect(clippy::unwrap_used, reason = "a bench that meets the unexpected is to fail loudly")]
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use cems::central::recompute::alone;
@@ -33,52 +32,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
-const CHANNELS: [(&str, &str, &str, f64); 16] = [
-    ("a34013", "mg/m3", "wet actual", 2.0),
-    ("a21026", "mg/m3", "dry standard", 15.0),
-    ("a21002", "mg/m3", "dry standard", 30.0),
-    ("a21005", "mg/m3", "dry standard", 50.0),
-    ("a21024", "mg/m3", "dry standard", 20.0),
-    ("a21003", "ppm", "dry standard", 20.0),
-    ("a21004", "ppm", "dry standard", 2.0),
-    ("a21001", "mg/m3", "dry standard", 3.0),
-    ("a21028", "mg/m3", "dry standard", 3.0),
-    ("a24088", "mg/m3", "dry standard", 3.0),
-    ("a19001", "%", "dry", 10.0),
-    ("a01012", "C", "", 120.0),
-    ("a01013", "kPa", "", 1.2),
-    ("a01014", "%", "", 10.0),
-    ("a01011", "m/s", "", 12.0),
-    ("a01006", "kPa", "", 100.0),
-];
+#[path = "support/mod.rs"]
+mod support;
 
-/// So many outlets alike, each a cement kiln.
-fn document(outlets: usize) -> String {
-    let from = "from = \"2020-01-01T00:00:00+08:00\"";
-    let mut text = "schema = \"plant/1\"\n[[enterprise]]\ncode = \"91410811DEM000001F\"\nname = \"Demo\"\nindustry = \"C3011\"\n\
-                    division = \"410811\"\ncontact = \"Nobody\"\n"
-        .to_owned();
-    for number in 0..outlets {
-        write!(
-            text,
-            "[[outlet]]\ncode = \"kiln-{number:05}\"\nname = \"Kiln\"\nenterprise = \"91410811DEM000001F\"\nlongitude = 113.2\n\
-             latitude = 35.2\nstack_height_m = 90\n[[outlet.setting]]\n{from}\nprocess = \"cement-kiln\"\nreference_oxygen_percent = 10\n\
-             area_m2 = 7.5\n[[outlet.analyser]]\nname = \"gas\"\n{from}\nmaker = \"D\"\nmodel = \"D\"\nserial_number = \"1\"\n\
-             principle = \"D\"\n"
-        )
-        .unwrap();
-        for (code, unit, bases, _) in CHANNELS {
-            write!(text, "[[outlet.channel]]\ncode = \"{code}\"\n{from}\nanalyser = \"gas\"\nunit = \"{unit}\"\nrange = [-1000, 1000]\n")
-                .unwrap();
-            for (key, word) in ["moisture_basis", "state_basis"].iter().zip(bases.split_whitespace()) {
-                writeln!(text, "{key} = \"{word}\"").unwrap();
-            }
-        }
-    }
-    text.push_str("[[gateway]]\nname = \"gw-demo\"\n");
-    writeln!(text, "[[gateway.serves]]\noutlet = \"kiln-00000\"\n{from}").unwrap();
-    text
-}
+use support::figures::{Goal, tell};
+use support::plant::{CHANNELS, document, gateway};
 
 #[tokio::main]
 async fn main() {
@@ -91,7 +49,7 @@ async fn main() {
     let sources = [
         seeds::pollutants(),
         seeds::rules(),
-        Source { file: "bench.toml".to_owned(), text: document(outlets) },
+        Source { file: "bench.toml".to_owned(), text: document(outlets, 1) },
     ];
     let started = clock::monotonic();
     let catalogue = catalogue::parse(&sources).unwrap();
@@ -142,6 +100,7 @@ async fn main() {
          {verdicts} verdicts, {exceeded} of them exceeded)",
         took.as_secs_f64()
     );
+    tell("hour_close_s", took.as_secs_f64(), "s", Goal::AtMost(10.0));
     explained(&client, hour, &zone).await;
 }
 
@@ -193,10 +152,10 @@ async fn minutes(session: &mut Session, plant: &Plant, hour: Window, zone: &Time
 /// The scans of one outlet's hour, so that it can be explained.
 async fn scans(session: &mut Session, plant: &Plant, hour: Window) {
     let (mut partitions, mut provenances) = (Partitions::default(), Provenances::default());
-    let gateway = plant.gateway("gw-demo").unwrap();
+    let gateway = plant.gateway(&gateway(0)).unwrap();
     let origin = (gateway.id, cems::mqtt::record::Epoch::new().0, [1; 32]);
     let provenance_id = provenances.number(session, &origin).await.unwrap();
-    let outlet = plant.outlets.first().unwrap();
+    let first = plant.outlets.first().unwrap();
     let mut random = fastrand::Rng::with_seed(2);
     let ticks: Vec<Timestamp> =
         (0..1800).map(|tick| hour.start + SignedDuration::from_secs(tick * 2)).collect();
@@ -206,9 +165,9 @@ async fn scans(session: &mut Session, plant: &Plant, hour: Window) {
         .zip(0_i64..)
         .map(|(at, seq)| {
             let measured: Vec<f64> =
-                readings(outlet, 1.0, &mut random).iter().filter_map(|reading| reading.value).collect();
+                readings(first, 1.0, &mut random).iter().filter_map(|reading| reading.value).collect();
             NewScan {
-                outlet_id: outlet.id,
+                outlet_id: first.id,
                 source_id: 1,
                 method: 1,
                 measured_at: at,
@@ -247,4 +206,5 @@ async fn explained(client: &Client, hour: Window, zone: &TimeZone) {
         loading.as_secs_f64() * 1e3,
         told.compared
     );
+    tell("explain_ms", took.as_secs_f64() * 1e3, "ms", Goal::AtMost(200.0));
 }

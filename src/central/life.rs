@@ -11,8 +11,8 @@ use crate::domain::scan::Reading;
 
 #[derive(Debug, Default)]
 struct Noted {
-    /// By outlet and analyser; the empty analyser is the outlet itself.
-    outlets: HashMap<(i32, String), Timestamp>,
+    /// By outlet, then by analyser: a few. The empty analyser is the outlet itself.
+    outlets: HashMap<i32, Vec<(Arc<str>, Timestamp)>>,
     gateways: HashMap<String, (Timestamp, Option<String>)>,
     /// Since when the broker is connected; `None` while it is not.
     connected: Option<Timestamp>,
@@ -38,16 +38,24 @@ impl Life {
     /// A scan of `at`, which was a sign of life at `heard_at`: every analyser with at least one answer was alive, and with it
     /// the outlet. A reading that says "no answer" is no sign of life.
     pub fn heard(&self, outlet: &Outlet, (at, heard_at): (Timestamp, Timestamp), readings: &[Reading]) {
+        let mut alive: Vec<&Arc<str>> = Vec::new();
+        for (channel, reading) in outlet.channels.iter().zip(readings) {
+            if matches!(reading.flag, Flag::Communication | Flag::Absent) {
+                continue;
+            }
+            let Some(settings) = channel.settings.at(at) else { continue };
+            if !alive.contains(&&settings.analyser) {
+                alive.push(&settings.analyser);
+            }
+        }
+        if alive.is_empty() {
+            return;
+        }
         self.with(|noted| {
-            for (channel, reading) in outlet.channels.iter().zip(readings) {
-                if matches!(reading.flag, Flag::Communication | Flag::Absent) {
-                    continue;
-                }
-                let Some(settings) = channel.settings.at(at) else { continue };
-                for name in [&*settings.analyser, ""] {
-                    let last = noted.outlets.entry((outlet.id, name.to_owned())).or_insert(heard_at);
-                    *last = heard_at.max(*last);
-                }
+            let known = noted.outlets.entry(outlet.id).or_default();
+            note(known, "", heard_at);
+            for name in alive {
+                note(known, name, heard_at);
             }
         });
     }
@@ -55,7 +63,11 @@ impl Life {
     /// A message of a gateway; its status as JSON when it said one.
     pub fn heard_gateway(&self, name: &str, at: Timestamp, status: Option<String>) {
         self.with(|noted| {
-            let entry = noted.gateways.entry(name.to_owned()).or_insert((at, None));
+            // Nearly always known: the name is copied once.
+            if !noted.gateways.contains_key(name) {
+                noted.gateways.insert(name.to_owned(), (at, None));
+            }
+            let Some(entry) = noted.gateways.get_mut(name) else { return };
             entry.0 = at.max(entry.0);
             if status.is_some() {
                 entry.1 = status;
@@ -87,7 +99,13 @@ impl Life {
     /// Takes what is to be written down.
     pub fn take(&self) -> Taken {
         self.with(|noted| Taken {
-            outlets: noted.outlets.drain().map(|((outlet, analyser), at)| (outlet, analyser, at)).collect(),
+            outlets: noted
+                .outlets
+                .drain()
+                .flat_map(|(outlet, analysers)| {
+                    analysers.into_iter().map(move |(analyser, at)| (outlet, analyser.to_string(), at))
+                })
+                .collect(),
             gateways: noted.gateways.drain().map(|(name, (at, status))| (name, at, status)).collect(),
         })
     }
@@ -96,8 +114,7 @@ impl Life {
     pub fn put_back(&self, taken: Taken) {
         self.with(|noted| {
             for (outlet, analyser, at) in taken.outlets {
-                let last = noted.outlets.entry((outlet, analyser)).or_insert(at);
-                *last = at.max(*last);
+                note(noted.outlets.entry(outlet).or_default(), &analyser, at);
             }
             for (name, at, status) in taken.gateways {
                 let entry = noted.gateways.entry(name).or_insert((at, None));
@@ -105,6 +122,14 @@ impl Life {
                 entry.1 = entry.1.take().or(status);
             }
         });
+    }
+}
+
+/// The later of what is known and `at`.
+fn note(known: &mut Vec<(Arc<str>, Timestamp)>, name: &str, at: Timestamp) {
+    match known.iter_mut().find(|(other, _)| **other == *name) {
+        Some((_, last)) => *last = at.max(*last),
+        None => known.push((name.into(), at)),
     }
 }
 

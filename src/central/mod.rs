@@ -14,6 +14,10 @@ pub mod recompute;
 pub mod life;
 /// Wiring of all of it.
 pub mod start;
+/// What has arrived, live first.
+pub mod inbox;
+/// Receipts on their way out.
+pub mod clerk;
 /// Figures for `/metrics`.
 pub mod meters;
 /// Alerts to people.

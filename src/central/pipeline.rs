@@ -26,6 +26,7 @@ use crate::config::central::Quarantine;
 use crate::domain::correction::Unwatched;
 use crate::domain::episode::EARLY_WARNING;
 use crate::domain::evaluation::evaluate;
+use crate::domain::flag::Flag;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::Plant;
 use crate::domain::regime::Regime;
@@ -203,13 +204,8 @@ impl Writer {
                 evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
             let fresh = self.lately == Lately::Arrived && is_fresh(&scan);
             let sightings = sightings(&scan.outlet, (scan.at, fresh), &evaluated, &self.shared.open);
-            let letters =
-                |letter: &dyn Fn(usize) -> char| -> String { (0..scan.readings.len()).map(letter).collect() };
-            let flag =
-                letters(&|position| scan.readings.get(position).map_or('-', |reading| reading.flag.letter()));
-            let checked = letters(&|position| {
-                evaluated.channels.get(position).map_or('-', |value| value.flag.letter())
-            });
+            let flag = letters(scan.readings.iter().map(|reading| reading.flag));
+            let checked = letters(evaluated.channels.iter().map(|value| value.flag));
             self.shared.life.heard(&scan.outlet, (scan.at, scan.record.heard_at(scan.at)), &scan.readings);
             ready.push(Ready {
                 row: NewScan {
@@ -365,6 +361,13 @@ impl Writer {
 }
 
 type RowKey = (i32, i16, Timestamp);
+
+/// A letter a channel.
+fn letters(flags: impl ExactSizeIterator<Item = Flag>) -> String {
+    let mut text = String::with_capacity(flags.len());
+    text.extend(flags.map(Flag::letter));
+    text
+}
 
 /// How long after its end a minute is closed: two periods of the usual two seconds.
 pub const CLOSE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(4);

@@ -6,6 +6,11 @@
 //!    when the one above has gone on speaking past the limit without it. Those that fall silent together are one silence.
 //! 2. Whoever speaks again after a gap has the limit from then on to bring in those below.
 //! 3. A silence ends when something is heard again, and not because we have just begun to listen.
+//!
+//! And many gateways that fall silent at once are one alert: [`together`].
+
+/// Many gateways at once.
+mod together;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +40,8 @@ pub struct Watch {
     pub outbox: Arc<Notify>,
     pub after: SignedDuration,
     pub check: Duration,
+    /// So many gateways silent at once are one alert.
+    pub together: usize,
 }
 
 impl Watch {
@@ -73,6 +80,7 @@ impl Watch {
         let mut open = HashSet::new();
         for kind in [
             AlertKind::SilentGateway,
+            AlertKind::SilentGateways,
             AlertKind::SilentOutlet,
             AlertKind::SilentAnalyser,
             AlertKind::LinkDown,
@@ -82,12 +90,14 @@ impl Watch {
         let mut warnings = open_of_kind(client, AlertKind::EarlyWarning).await?;
         warnings.extend(open_of_kind(client, AlertKind::NotConvertible).await?);
         self.open.replace(warnings);
-        let mut seen = Vec::new();
+        let (mut seen, mut together) = (Vec::new(), Vec::new());
         if let Some(connected) = self.life.connected_since() {
             let heard = heard::all(client).await?;
             speech.note(&heard, self.after);
             let base = listening_since.max(connected);
             seen.extend(judge_silence(&plant, (&heard, speech), (now, base), self.after));
+            let quiet = together::quiet(&plant, &heard, (now, base), self.after);
+            together.extend(together::fold(&mut seen, &quiet, (self.together, now), &open));
             seen.push(link(now, None));
         } else {
             let since = self.life.lost_since().unwrap_or(now).max(listening_since);
@@ -96,6 +106,7 @@ impl Watch {
         }
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
         self.tell(seen, WINDOW, now).await?;
+        self.tell(together, Hysteresis(self.after), now).await?;
         self.end_quarantine(now).await
     }
 

@@ -6,30 +6,33 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::central::clerk::{Clerk, post};
 use crate::central::heads::Heads;
+use crate::central::inbox::{Inbox, Takes};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
-use crate::central::subscribe::{Desk, Ears, listen, settings, write};
+use crate::central::subscribe::{Desk, Ears, listen, listen_to_the_past, settings, write};
 use crate::central::warning::OpenKeys;
 use crate::central::windows::Closer;
 use crate::config::central::Central;
 use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
+use crate::mqtt::connection::Settings;
 use crate::shutdown::Shutdown;
 use crate::store::frame::Frames;
 use crate::store::session::Session;
 use crate::telemetry::{Readiness, Reporting};
 use crate::web;
 
-/// So many transactions are under way at once.
-const WRITERS: usize = 2;
+/// So many transactions are under way at once, and what each may be busy with.
+const WRITERS: [Takes; 3] = [Takes::All, Takes::All, Takes::Live];
 /// How often the plant's revision is looked at.
 const PLANT_CHECK: Duration = Duration::from_secs(2);
 
@@ -140,6 +143,7 @@ pub async fn start(
         outbox: Arc::clone(&shared.outbox),
         after: signed(config.silence.after),
         check: config.silence.check,
+        together: config.silence.together,
     };
     tasks.spawn(watch.run(shutdown.clone()));
     tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
@@ -157,22 +161,28 @@ fn ingest(
     (reporting, shutdown): (&Reporting, &Shutdown),
     tasks: &mut JoinSet<()>,
 ) {
-    let (queue, queued) = mpsc::channel(usize::from(config.mqtt.inflight) + 64);
-    let queued = Arc::new(Mutex::new(queued));
+    let start = uuid::Uuid::now_v7().simple().to_string();
+    let (live, past) = settings(&config.mqtt, links.broker.clone(), &start);
+    let queue = |settings: &Settings| mpsc::channel(usize::from(settings.inflight) + 64);
+    let ((live_queue, live_queued), (past_queue, past_queued)) = (queue(&live), queue(&past));
+    let inbox = Arc::new(Inbox::new(live_queued, past_queued));
     let (line, outbox) = watch::channel(None);
     let desk = Desk {
         readiness: reporting.readiness.clone(),
         meters: shared.meters.clone(),
         shutdown: shutdown.clone(),
     };
-    for _ in 0..WRITERS {
+    let (clerk, posted) = Clerk::new();
+    tasks.spawn(post(posted, outbox.clone()));
+    for takes in WRITERS {
         let writer = Writer::new(shared.clone(), Session::new(&links.database));
-        tasks.spawn(write(writer, Arc::clone(&queued), outbox.clone(), desk.clone()));
+        tasks.spawn(write(writer, (Arc::clone(&inbox), takes), clerk.clone(), desk.clone()));
     }
-    let start = uuid::Uuid::now_v7().simple().to_string();
-    let settings = settings(&config.mqtt, links.broker.clone(), &start);
-    let ears = Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue, line };
-    tasks.spawn(listen(settings, ears, shutdown.clone()));
+    let ears =
+        Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue: live_queue, line };
+    tasks.spawn(listen(live, ears, shutdown.clone()));
+    let told = (outbox, reporting.readiness.clone());
+    tasks.spawn(listen_to_the_past(past, past_queue, told, shutdown.clone()));
 }
 
 async fn load(database: &str) -> Result<(Plant, Frames), Error> {

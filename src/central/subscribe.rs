@@ -1,14 +1,19 @@
-//! From the broker to the writers and back: messages in, receipts and acknowledgements out. The queue to the writers is as
-//! long as the broker's window for us, so it never blocks the connection; a slow database shows as unacknowledged messages
+//! From the broker to the writers and back: messages in, receipts and acknowledgements out. The queues to the writers are as
+//! long as the broker's windows for us, so they never block a connection; a slow database shows as unacknowledged messages
 //! at the broker.
+//!
+//! Live and backfill come by connections of their own, each with its own window, and writers take live first: what was just
+//! measured never waits behind the past, neither at the broker nor here, however many gateways send at once what they have kept.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::central::intake::{Arrival, line_by_line};
 use crate::central::life::{Connection, Life};
+use crate::central::clerk::Clerk;
+use crate::central::inbox::{Inbox, Queued, Takes};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
 use crate::clock;
@@ -19,22 +24,16 @@ use crate::shutdown::Shutdown;
 use crate::store::session::Failure;
 use crate::telemetry::Readiness;
 
-/// At most so many messages in one transaction,
-const BATCH: usize = 2000;
-/// or about so many bytes of records: some four thousand scans.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// No gateway has more to say of itself.
 const MAX_STATUS_BYTES: usize = 4096;
 /// Longer than any working connection needs to take a message or an acknowledgement.
-const HAND_OVER: Duration = Duration::from_secs(5);
-/// So long a batch waits for more.
-const LINGER: Duration = Duration::from_millis(4);
-
-/// A message on its way to a writer.
-pub struct Queued {
-    arrival: Arrival,
-    ticket: Ticket,
-}
+pub const HAND_OVER: Duration = Duration::from_secs(5);
+/// Backfill that cannot be had for longer, while live can, is a trouble of its own.
+const BACKFILL_PATIENCE: Duration = Duration::from_secs(10);
+/// Backfill's window is this part of live's.
+const BACKFILL_SHARE: u16 = 4;
+/// The part of readiness that is told when only backfill cannot be had.
+const BACKFILL: &str = "backfill";
 
 /// The newest connection's outbox, if there is one.
 pub type Line = watch::Receiver<Option<Outbox>>;
@@ -47,8 +46,12 @@ pub struct Ears {
     pub line: watch::Sender<Option<Outbox>>,
 }
 
-/// Connection settings of a centre.
-pub fn settings(config: &crate::config::central::Mqtt, (host, port): (String, u16), start: &str) -> Settings {
+/// Connection settings of a centre: for live and whatever else it hears, and for backfill.
+pub fn settings(
+    config: &crate::config::central::Mqtt,
+    (host, port): (String, u16),
+    start: &str,
+) -> (Settings, Settings) {
     let share = if config.shared { "$share/central/" } else { "" };
     let status = |online: bool| CentralStatus {
         v: 1,
@@ -57,24 +60,29 @@ pub fn settings(config: &crate::config::central::Mqtt, (host, port): (String, u1
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let credentials = config.user.clone().map(|user| (user, config.password.clone().unwrap_or_default()));
-    Settings {
+    let live = Settings {
         host,
         port,
         client_id: format!("central-{start}"),
         credentials,
         inflight: config.inflight,
         will: serde_json::to_vec(&status(false)).ok().map(|payload| (CENTRAL_STATUS.to_owned(), payload)),
-        subscriptions: vec![
-            format!("{share}{}", Lane::Live.of("+")),
-            format!("{share}{}", Lane::Backfill.of("+")),
-            Lane::Status.of("+"),
-        ],
+        subscriptions: vec![format!("{share}{}", Lane::Live.of("+")), Lane::Status.of("+")],
         acknowledge: Acknowledge::ByTicket,
         keep_alive: Duration::from_secs(5),
-    }
+    };
+    let backfill = Settings {
+        client_id: format!("central-{start}-backfill"),
+        // A message of the past holds up to a hundred records: a short window is long enough.
+        inflight: (config.inflight / BACKFILL_SHARE).max(20),
+        will: None,
+        subscriptions: vec![format!("{share}{}", Lane::Backfill.of("+"))],
+        ..live.clone()
+    };
+    (live, backfill)
 }
 
-/// Listens until shutdown.
+/// Listens on the lane of what was just measured, until shutdown.
 pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
     let broker = format!("{}:{}", settings.host, settings.port);
     ears.life.connection(Connection::Down, clock::now());
@@ -104,6 +112,41 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
     }
 }
 
+/// Listens on the lane of the past, until shutdown. That the broker is away is told by [`listen`]; here only that this lane alone
+/// is shut.
+pub async fn listen_to_the_past(
+    settings: Settings,
+    queue: mpsc::Sender<Queued>,
+    (line, readiness): (Line, Readiness),
+    shutdown: Shutdown,
+) {
+    let mut notices = connect(settings, shutdown);
+    let mut lost: Option<Instant> = None;
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            Notice::Connected(_) => {
+                lost = None;
+                if readiness.parts().contains_key(BACKFILL) {
+                    readiness.set(BACKFILL, true, "ok");
+                }
+            }
+            Notice::Lost(reason) => {
+                let now = clock::monotonic();
+                let since = *lost.get_or_insert(now);
+                if line.borrow().is_none() {
+                    lost = Some(now);
+                } else if now.saturating_duration_since(since) > BACKFILL_PATIENCE {
+                    readiness.set(BACKFILL, false, &reason);
+                }
+            }
+            Notice::Message(message) => {
+                // The receiver is only gone at shutdown.
+                let _closed = queue.send(queued(*message, clock::now())).await;
+            }
+        }
+    }
+}
+
 /// Tells the gateways that a centre listens from now on: they send again at once what is not receipted. What they sent
 /// while it did not listen has not reached it, so each connection counts as a start.
 async fn announce(outbox: &Outbox) {
@@ -120,8 +163,8 @@ async fn announce(outbox: &Outbox) {
 }
 
 async fn sort(message: Message, ears: &Ears) {
-    let topic = String::from_utf8_lossy(&message.topic).into_owned();
     let received_at = clock::now();
+    let topic = String::from_utf8_lossy(&message.topic);
     if let Some((gateway, lane)) = parse(&topic) {
         // A retained status may be old, and a last will is the opposite of life: what counts is what it says.
         let status = (lane == Lane::Status).then(|| status_of(&message.payload)).flatten();
@@ -133,10 +176,15 @@ async fn sort(message: Message, ears: &Ears) {
             return;
         }
     }
+    // The receiver is only gone at shutdown.
+    let _closed = ears.queue.send(queued(message, received_at)).await;
+}
+
+fn queued(message: Message, received_at: jiff::Timestamp) -> Queued {
+    let topic = String::from_utf8_lossy(&message.topic).into_owned();
     let arrival =
         Arrival { topic, payload: message.payload, user_properties: message.user_properties, received_at };
-    // The receiver is only gone at shutdown.
-    let _closed = ears.queue.send(Queued { arrival, ticket: message.ticket }).await;
+    Queued { arrival, ticket: message.ticket }
 }
 
 /// A status as it is understood; whatever else a message carries is not kept.
@@ -157,45 +205,21 @@ fn says_online(status: &GatewayStatus) -> bool {
             .is_some_and(|at| clock::now().duration_since(at).abs() < jiff::SignedDuration::from_secs(120))
 }
 
-/// One writer: takes what has queued up into one transaction, then receipts and acknowledges it.
-pub async fn write(mut writer: Writer, queue: Arc<Mutex<mpsc::Receiver<Queued>>>, line: Line, desk: Desk) {
+/// One writer: takes what has queued up into one transaction, then hands over its receipts and acknowledges it.
+pub async fn write(mut writer: Writer, (inbox, takes): (Arc<Inbox>, Takes), clerk: Clerk, desk: Desk) {
     loop {
-        let mut batch = Vec::new();
-        {
-            let mut queue = queue.lock().await;
-            let first = tokio::select! {
-                first = queue.recv() => first,
-                () = desk.shutdown.cancelled() => return,
-            };
-            let Some(first) = first else { return };
-            batch.push(first);
-            fill(&mut batch, &mut queue);
-            if bytes(&batch) < BATCH_BYTES && batch.len() < BATCH {
-                tokio::time::sleep(LINGER).await;
-                fill(&mut batch, &mut queue);
-            }
-        }
+        let batch = tokio::select! {
+            batch = inbox.batch(takes) => batch,
+            () = desk.shutdown.cancelled() => return,
+        };
+        let Some(batch) = batch else { return };
         let (arrivals, tickets): (Vec<Arrival>, Vec<Ticket>) =
             batch.into_iter().map(|queued| (queued.arrival, queued.ticket)).unzip();
         let Some(receipts) = commit(&mut writer, &arrivals, &desk).await else { return };
-        publish(receipts, &line).await;
+        clerk.send(receipts).await;
         for ticket in tickets {
             punch(ticket).await;
         }
-    }
-}
-
-fn bytes(batch: &[Queued]) -> usize {
-    batch.iter().map(|queued| queued.arrival.payload.len()).sum()
-}
-
-/// Takes what has queued up, within the bounds of a batch.
-fn fill(batch: &mut Vec<Queued>, queue: &mut mpsc::Receiver<Queued>) {
-    let mut size = bytes(batch);
-    while batch.len() < BATCH && size < BATCH_BYTES {
-        let Ok(more) = queue.try_recv() else { return };
-        size += more.arrival.payload.len();
-        batch.push(more);
     }
 }
 
@@ -286,18 +310,4 @@ async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> O
         }
     }
     Some(all)
-}
-
-/// Receipts go out with QoS 0: a lost one costs a repetition, nothing else.
-async fn publish(receipts: Receipts, line: &Line) {
-    let Some(outbox) = line.borrow().clone() else { return };
-    for receipt in receipts.into_receipts() {
-        if let Ok(payload) = receipt.encode() {
-            let topic = Lane::Receipt.of(&receipt.gateway);
-            let sent = outbox.publish(&topic, Delivery::AtMostOnce, payload, Vec::new());
-            if !matches!(tokio::time::timeout(HAND_OVER, sent).await, Ok(Ok(()))) {
-                return;
-            }
-        }
-    }
 }

@@ -29,8 +29,10 @@ use crate::store::{frame, lock, reckoning};
 pub(super) use compute::Computed;
 use compute::{Basis, Subject, coarser, compare, minutes};
 
-/// So many windows are computed in one transaction; fewer after a failure.
+/// About so many windows are computed in one transaction; fewer after a failure.
 const CLAIM: i64 = 400;
+/// Windows of one time are taken together while they are no more than so many of these.
+const TOGETHER: i64 = 4;
 /// Windows that wait longer than this are a trouble of their own.
 const OVERDUE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -175,13 +177,13 @@ impl Closer {
                 bounded(client.batch_execute("COMMIT")).await?;
                 return Ok(true);
             };
-            return self.on_window(&claim, now).await;
+            return self.on_window(&claim, most, now).await;
         }
-        self.on_window(&claim, now).await
+        self.on_window(&claim, most, now).await
     }
 
     /// The windows of one claim, to the end of its transaction. True when something was computed.
-    async fn on_window(&mut self, claim: &Claim, now: Timestamp) -> Result<bool, Failure> {
+    async fn on_window(&mut self, claim: &Claim, most: i64, now: Timestamp) -> Result<bool, Failure> {
         let frames = Arc::clone(&self.shared.frames.borrow());
         let plant = Arc::clone(&self.shared.plant.borrow());
         let client = self.session.client().await?;
@@ -192,10 +194,9 @@ impl Closer {
         }
         let by_id: HashMap<i32, &Arc<Outlet>> =
             plant.outlets.iter().map(|outlet| (outlet.id, outlet)).collect();
-        // An outlet that this centre does not know yet, but another does, stays due.
-        let known = |row: &&due::Row| by_id.contains_key(&row.outlet_id);
-        let ids: Vec<i64> = claim.rows.iter().filter(known).map(|row| row.id).collect();
-        let subjects = subjects(claim, &by_id, &self.shared);
+        let most = if most < CLAIM { most } else { CLAIM * TOGETHER };
+        let windows = claim.windows(usize::try_from(most).unwrap_or(1));
+        let subjects = subjects(claim, &windows, (&by_id, &self.shared));
         let law = laws(client, &frames, &subjects).await?;
         let basis = Basis { client, shared: &self.shared, frames: &frames, laws: &law };
         let mut computed = match subjects.first().map(|subject| subject.window.period) {
@@ -214,26 +215,36 @@ impl Closer {
         dues.extend(assessed_by(&told.changed, &law, (&self.shared, self.settle), now));
         due::append_in(client, &dues).await?;
         reckoning::append(client, &to_reckon(&computed), now + self.shared.debounce).await?;
-        due::settle(client, &ids).await?;
+        // An outlet that this centre does not know yet, but another does, stays due.
+        due::settle(client, claim, |start, outlet_id, source_id| {
+            by_id.contains_key(&outlet_id) && windows.contains(&(start, outlet_id, source_id))
+        })
+        .await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if told.alerts > 0 {
             self.shared.outbox.notify_waiters();
         }
-        Ok(!ids.is_empty())
+        Ok(!subjects.is_empty())
     }
 }
 
-/// The windows of a claim, each once.
-fn subjects(claim: &Claim, by_id: &HashMap<i32, &Arc<Outlet>>, shared: &Shared) -> Vec<Subject> {
-    let windows: BTreeSet<(i32, i16, AveragingPeriod, Timestamp)> =
-        claim.rows.iter().map(|row| (row.outlet_id, row.source_id, row.period, row.start)).collect();
-    windows
-        .into_iter()
-        .filter_map(|(outlet_id, source_id, period, start)| {
-            let window = Window::containing(period, start, &shared.zone);
-            Some(Subject { outlet: Arc::clone(by_id.get(&outlet_id)?), of: (outlet_id, source_id), window })
+/// The windows of a claim of outlets that are known, by outlet and time.
+fn subjects(
+    claim: &Claim,
+    windows: &BTreeSet<(Timestamp, i32, i16)>,
+    (by_id, shared): (&HashMap<i32, &Arc<Outlet>>, &Shared),
+) -> Vec<Subject> {
+    let Some(period) = claim.rows.first().map(|row| row.period) else { return Vec::new() };
+    let mut subjects: Vec<Subject> = windows
+        .iter()
+        .filter_map(|(start, outlet_id, source_id)| {
+            let outlet = Arc::clone(by_id.get(outlet_id)?);
+            let window = Window::containing(period, *start, &shared.zone);
+            Some(Subject { outlet, of: (*outlet_id, *source_id), window })
         })
-        .collect()
+        .collect();
+    subjects.sort_by_key(|subject| (subject.of, subject.window.start));
+    subjects
 }
 
 /// The law of the subjects' outlets; a minute needs none, since nothing lies over scans.

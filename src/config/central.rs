@@ -64,6 +64,8 @@ pub struct Silence {
     pub after: Duration,
     /// How often signs of life are noted and judged.
     pub check: Duration,
+    /// So many gateways silent at once are one alert.
+    pub together: usize,
 }
 
 /// When windows are computed.
@@ -208,11 +210,12 @@ fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
 fn silence(root: &mut Section<'_>) -> Option<Silence> {
     // With the time between two looks and one scan more, an alert comes within three minutes.
     // With the time between two looks and one scan more, an alert comes within three minutes.
-    let default = Silence { after: Duration::from_secs(160), check: Duration::from_secs(10) };
+    let default = Silence { after: Duration::from_secs(160), check: Duration::from_secs(10), together: 5 };
     let Some(mut silence) = root.optional_table("silence") else { return Some(default) };
     let after = silence.with_default("after_s", seconds(1..=86_400), default.after);
     let check = silence.with_default("check_ms", milliseconds(100..=60_000), default.check);
-    Some(Silence { after: after?, check: check? })
+    let together = silence.with_default("together", small(2..=100_000), default.together);
+    Some(Silence { after: after?, check: check?, together: together? })
 }
 
 fn windows(root: &mut Section<'_>) -> Option<Windows> {

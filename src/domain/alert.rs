@@ -16,6 +16,8 @@ pub enum AlertKind {
     SilentAnalyser,
     SilentOutlet,
     SilentGateway,
+    /// So many gateways at once that it is not they: a network or an operator that they share.
+    SilentGateways,
     /// The centre has no connection to the broker: nothing can arrive at all.
     LinkDown,
     /// Two different records claim the same place.
@@ -31,13 +33,14 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    pub const ALL: [AlertKind; 12] = [
+    pub const ALL: [AlertKind; 13] = [
         AlertKind::Exceedance,
         AlertKind::EarlyWarning,
         AlertKind::NotConvertible,
         AlertKind::SilentAnalyser,
         AlertKind::SilentOutlet,
         AlertKind::SilentGateway,
+        AlertKind::SilentGateways,
         AlertKind::LinkDown,
         AlertKind::Conflict,
         AlertKind::Quarantine,
@@ -55,6 +58,7 @@ impl AlertKind {
             AlertKind::SilentAnalyser => "silent-analyser",
             AlertKind::SilentOutlet => "silent-outlet",
             AlertKind::SilentGateway => "silent-gateway",
+            AlertKind::SilentGateways => "silent-gateways",
             AlertKind::LinkDown => "link-down",
             AlertKind::Conflict => "conflict",
             AlertKind::Quarantine => "quarantine",
@@ -89,6 +93,9 @@ impl AlertKind {
             }
             AlertKind::SilentGateway => {
                 "Nothing arrives from this gateway. Check its power and its network; its readings wait in its spool."
+            }
+            AlertKind::SilentGateways => {
+                "Many gateways fell silent together. Check what they share: the network operator, the broker's address, certificates. Their readings wait in their spools."
             }
             AlertKind::LinkDown => {
                 "The centre cannot reach the MQTT broker, so nothing arrives from any gateway. Check the broker and the network to it."

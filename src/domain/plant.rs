@@ -12,10 +12,15 @@ use crate::domain::pollutant::Factor;
 
 /// Public code of a channel: an HJ 212 factor code (`a21026`), with a suffix where an outlet measures the same factor
 /// twice (`a21026-2`, `a01901-up1`). At most 15 characters; ordered as text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub struct ChannelCode([u8; 16]);
 
 impl ChannelCode {
+    /// Compares as the text does, in one step: every scan looks its channels up.
+    const fn number(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
     /// From its text; `None` unless it is `[a-z][0-9]{5}` with an optional `-[a-z0-9]{1,8}`.
     pub fn new(text: &str) -> Option<ChannelCode> {
         let (factor, suffix) = match text.split_once('-') {
@@ -45,6 +50,32 @@ impl ChannelCode {
     pub fn factor(&self) -> &str {
         let text = self.as_str();
         text.split_once('-').map_or(text, |(factor, _)| factor)
+    }
+}
+
+impl PartialEq for ChannelCode {
+    fn eq(&self, other: &ChannelCode) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Eq for ChannelCode {}
+
+impl PartialOrd for ChannelCode {
+    fn partial_cmp(&self, other: &ChannelCode) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ChannelCode {
+    fn cmp(&self, other: &ChannelCode) -> std::cmp::Ordering {
+        self.number().cmp(&other.number())
+    }
+}
+
+impl std::hash::Hash for ChannelCode {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u128(self.number());
     }
 }
 

@@ -51,9 +51,19 @@ impl Hash {
     }
 }
 
+impl Hash {
+    /// Its 64 digits.
+    fn digits(&self) -> [u8; 64] {
+        let mut digits = [b'0'; 64];
+        // Twice as long as the bytes: it fits.
+        let _fits = hex::encode_to_slice(self.0, &mut digits);
+        digits
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -159,7 +169,11 @@ pub enum Defect {
 impl Record {
     /// The one and only byte form of this record, without line end.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
+        self.encode_into(Vec::with_capacity(1024))
+    }
+
+    /// The same at the end of `out`.
+    fn encode_into(&self, mut out: Vec<u8>) -> Vec<u8> {
         let kind = match self.body {
             Body::Scan(_) => "scan",
             Body::Event(_) => "event",
@@ -179,7 +193,12 @@ impl Record {
             r#"{{"v":{VERSION},"kind":"{kind}","gateway":"{}","epoch":"{}","#,
             self.gateway, self.epoch
         )?;
-        write!(out, r#""seq":{},"prev":"{}","cfg":"{}","#, self.seq, self.prev, self.cfg)
+        write!(out, r#""seq":{},"prev":""#, self.seq)?;
+        out.extend_from_slice(&self.prev.digits());
+        out.extend_from_slice(br#"","cfg":""#);
+        out.extend_from_slice(&self.cfg.digits());
+        out.extend_from_slice(br#"","#);
+        Ok(())
     }
 
     /// Reads one line (without line end) and makes sure that its bytes are the canonical ones.
@@ -188,7 +207,7 @@ impl Record {
     /// A [`Defect`] that says what is wrong; the bytes then belong into quarantine, whole.
     pub fn decode(line: &[u8]) -> Result<Record, Defect> {
         let record = written(line)?;
-        let canonical = record.encode();
+        let canonical = record.encode_into(Vec::with_capacity(line.len() + 64));
         if canonical == line {
             return Ok(record);
         }
@@ -213,12 +232,16 @@ fn write_scan(out: &mut Vec<u8>, scan: &Scan) -> std::io::Result<()> {
         if index > 0 {
             out.push(b',');
         }
-        write!(out, r#""{channel}":["#)?;
+        out.push(b'"');
+        out.extend_from_slice(channel.as_str().as_bytes());
+        out.extend_from_slice(br#"":["#);
         match reading.value {
             Some(value) if value.is_finite() => serde_json::to_writer(&mut *out, &value)?,
             Some(_) | None => out.extend_from_slice(b"null"),
         }
-        write!(out, r#","{}"]"#, reading.flag.letter())?;
+        out.extend_from_slice(br#",""#);
+        out.extend_from_slice(reading.flag.letter().encode_utf8(&mut [0; 4]).as_bytes());
+        out.extend_from_slice(br#""]"#);
     }
     out.extend_from_slice(b"}}");
     Ok(())

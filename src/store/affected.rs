@@ -122,10 +122,10 @@ const MARKS: &str = "WITH reviewed AS (SELECT outlet, valid_from, valid_to FROM 
 const WINDOWS: &str = "WITH t AS (SELECT DISTINCT o.id, t.low, coalesce(t.high + interval '50 hours', 'infinity') AS high \
     FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS t (outlet, enterprise, low, high) \
     LEFT JOIN enterprise e ON e.code = t.enterprise JOIN outlet o ON o.code = t.outlet OR o.enterprise_id = e.id) \
-    INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
-    SELECT DISTINCT (a.outlet_id % 16)::smallint, a.outlet_id, a.source_id, a.period, a.start, $5::timestamptz FROM t \
+    INSERT INTO due (lane, outlets, source_id, period, start, due_at) \
+    SELECT DISTINCT (a.outlet_id % 16)::smallint, ARRAY[a.outlet_id], a.source_id, a.period, a.start, $5::timestamptz FROM t \
     JOIN average_long a ON a.outlet_id = t.id AND a.source_id = 1 AND a.period = 4 AND a.start > t.low - interval '1 hour' AND a.start < t.high \
-    UNION SELECT DISTINCT (w.outlet_id % 16)::smallint, w.outlet_id, w.source_id, w.period, w.start, $5::timestamptz FROM t \
+    UNION SELECT DISTINCT (w.outlet_id % 16)::smallint, ARRAY[w.outlet_id], w.source_id, w.period, w.start, $5::timestamptz FROM t \
     JOIN average_wide w ON w.outlet_id = t.id AND w.source_id = 1 AND w.period IN (1, 2, 3) AND w.start > t.low - interval '1 hour' \
     AND w.start < t.high";
 

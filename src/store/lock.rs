@@ -142,8 +142,8 @@ pub async fn reopen(client: &mut Client, id: i64, act: Act<'_>) -> Result<bool, 
     };
     let (outlet_id, from, until): (i32, Timestamp, Timestamp) = (row.get(0), row.get(1), row.get(2));
     // All that stands in it, and what would stand in it had it not been locked.
-    let due = "INSERT INTO due (lane, outlet_id, source_id, period, start, due_at) \
-        SELECT DISTINCT (outlet_id % 16)::smallint, outlet_id, source_id, period, start, $4::timestamptz FROM (\
+    let due = "INSERT INTO due (lane, outlets, source_id, period, start, due_at) \
+        SELECT DISTINCT (outlet_id % 16)::smallint, ARRAY[outlet_id], source_id, period, start, $4::timestamptz FROM (\
         SELECT outlet_id, source_id, period, start FROM average_long WHERE outlet_id = $1 AND source_id = 1 AND start >= $2 AND start < $3 \
         UNION SELECT outlet_id, source_id, period, start FROM locked_row WHERE outlet_id = $1 AND start >= $2 AND start < $3) w";
     transaction.execute(due, &[&outlet_id, &from, &until, &act.at]).await?;

@@ -25,6 +25,8 @@ mod power;
 mod central;
 /// From one register to one alert.
 mod chain;
+/// Hundreds of gateways come back at once.
+mod storm;
 /// Who falls silent is told once.
 mod silence;
 /// Parts fail; nothing is lost.

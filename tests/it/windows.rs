@@ -162,8 +162,7 @@ async fn a_scan_that_commits_after_a_claim_is_averaged_all_the_same() {
     sender.publish("backfill", second, &more).await;
     sender.receipted(second..second + 12).await;
     assert!(!claim.rows.is_empty(), "our claim took the minute");
-    let ids: Vec<i64> = claim.rows.iter().map(|row| row.id).collect();
-    due::settle(&closer, &ids).await.unwrap();
+    due::settle(&closer, &claim, |_start, _outlet, _source| true).await.unwrap();
     closer.batch_execute("COMMIT").await.unwrap();
     wait_until(LIMIT, "the minute of 24 scans", || async {
         let sql = "SELECT n_valid, corrected FROM average WHERE channel = 'a21026' AND period = 'minute'";
