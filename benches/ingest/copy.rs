@@ -104,8 +104,7 @@ pub async fn wide(client: &Client, ticks: &[Tick]) -> f64 {
     let started = monotonic();
     for batch in ticks.chunks(BATCH) {
         let columns = "outlet_id, source_id, method, measured_at, received_at, seq, provenance_id, flag, hash, prev, measured, corrected";
-        let sink =
-            client.copy_in(&format!("COPY wide ({columns}) FROM STDIN BINARY")).await.unwrap();
+        let sink = client.copy_in(&format!("COPY wide ({columns}) FROM STDIN BINARY")).await.unwrap();
         let types = [
             Type::INT4,
             Type::INT2,
@@ -127,7 +126,8 @@ pub async fn wide(client: &Client, ticks: &[Tick]) -> f64 {
             let flags: String = tick.readings.iter().map(|(_, reading)| reading.flag.letter()).collect();
             let (outlet, hash) = (outlet(tick), vec![1_u8; 32]);
             let row: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
-                &outlet, &1_i16, &1_i16, &tick.at, &now, &1_i64, &1_i32, &flags, &hash, &hash, &values, &values,
+                &outlet, &1_i16, &1_i16, &tick.at, &now, &1_i64, &1_i32, &flags, &hash, &hash, &values,
+                &values,
             ];
             writer.as_mut().write(&row).await.unwrap();
         }

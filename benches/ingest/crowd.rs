@@ -177,7 +177,8 @@ impl Gateway {
         let first = self.seq;
         let mut payload = Vec::new();
         for tick in ticks {
-            let scan = Scan { outlet: plant::outlet(tick.outlet), at: tick.at, readings: tick.readings.clone() };
+            let scan =
+                Scan { outlet: plant::outlet(tick.outlet), at: tick.at, readings: tick.readings.clone() };
             let record = Record {
                 gateway: self.name.clone(),
                 epoch: self.epoch,
@@ -273,7 +274,13 @@ impl Crowd {
     }
 
     /// Makes the messages: the scans of each gateway in their order, so many a message; `due` says when, by the scan's index.
-    pub fn script(&mut self, ticks: &[Tick], per_message: usize, lane: &str, due: impl Fn(usize) -> Duration) {
+    pub fn script(
+        &mut self,
+        ticks: &[Tick],
+        per_message: usize,
+        lane: &str,
+        due: impl Fn(usize) -> Duration,
+    ) {
         let gateways = self.0.len();
         let mut open: Vec<Vec<&Tick>> = vec![Vec::new(); gateways];
         for (index, tick) in ticks.iter().enumerate() {

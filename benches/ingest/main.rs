@@ -78,7 +78,8 @@ async fn ratio(world: &World, crowd: &mut Crowd) {
     let (mut cpu_live, mut cpu_catch): (Vec<Cpu>, Vec<Cpu>) = (Vec::new(), Vec::new());
     let (live_from, catch_from) = (ago(12), ago(600));
     for round in 0..3 {
-        let scans = ticks(OUTLETS, live_from + SignedDuration::from_mins(round), live_ticks, round.unsigned_abs());
+        let scans =
+            ticks(OUTLETS, live_from + SignedDuration::from_mins(round), live_ticks, round.unsigned_abs());
         world.settle().await;
         copies.push(copy::narrow(&world.client, &scans).await);
         println!("  round {round}: narrow COPY {:.0} readings/s", copies.last().unwrap());
@@ -150,7 +151,12 @@ async fn pace(world: &World, crowd: &mut Crowd) {
     tell("receipt_p50_ms_40k", percentile(&outcome.latencies, 50), "ms", Goal::None);
     tell("receipt_p99_ms_40k", percentile(&outcome.latencies, 99), "ms", Goal::AtMost(50.0));
     tell_cpu("40k", cpu, (outcome.messages * 16) as f64);
-    tell("machine_share_at_40k", cpu.total() / outcome.took.as_secs_f64() / 2.0 * 100.0, "% of 2 cores", Goal::None);
+    tell(
+        "machine_share_at_40k",
+        cpu.total() / outcome.took.as_secs_f64() / 2.0 * 100.0,
+        "% of 2 cores",
+        Goal::None,
+    );
     let outcome = at_pace(crowd, 10, Duration::ZERO, 21).await;
     tell("receipt_p99_ms_40k_all_at_once", percentile(&outcome.latencies, 99), "ms", Goal::None);
 }

@@ -48,7 +48,8 @@ impl Figure {
             Some(true) => "met",
             Some(false) => "MISSED",
         };
-        let line = format!("{:<34} {:>14.2} {:<16} {ratio:>8}  {goal:<10} {met}", self.name, self.value, self.unit);
+        let line =
+            format!("{:<34} {:>14.2} {:<16} {ratio:>8}  {goal:<10} {met}", self.name, self.value, self.unit);
         line.trim_end().to_owned()
     }
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::central::intake::{Arrival, line_by_line};
-use crate::central::life::{Connection, Life};
 use crate::central::clerk::Clerk;
 use crate::central::inbox::{Inbox, Queued, Takes};
+use crate::central::intake::{Arrival, line_by_line};
+use crate::central::life::{Connection, Life};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
 use crate::clock;

@@ -75,8 +75,7 @@ pub(super) async fn append(
     }
     let mut rows: BTreeMap<Shared, BTreeSet<i32>> = BTreeMap::new();
     for due in dues {
-        let shared =
-            (lane(due.outlet_id), due.source_id, period_id(due.period), due.start, due.due_at);
+        let shared = (lane(due.outlet_id), due.source_id, period_id(due.period), due.start, due.due_at);
         rows.entry(shared).or_default().insert(due.outlet_id);
     }
     let lanes: Vec<i16> = rows.keys().map(|row| row.0).collect();
@@ -137,9 +136,10 @@ pub struct Claim {
 impl Claim {
     /// The windows that the rows name, each once, at most so many.
     pub fn windows(&self, most: usize) -> BTreeSet<(Timestamp, i32, i16)> {
-        let all = self.rows.iter().flat_map(|row| {
-            row.outlets.iter().map(|outlet_id| (row.start, *outlet_id, row.source_id))
-        });
+        let all = self
+            .rows
+            .iter()
+            .flat_map(|row| row.outlets.iter().map(|outlet_id| (row.start, *outlet_id, row.source_id)));
         let all: BTreeSet<(Timestamp, i32, i16)> = all.collect();
         if all.len() > most { all.into_iter().take(most).collect() } else { all }
     }
@@ -243,6 +243,11 @@ pub async fn again(
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn backlog(client: &Client, now: Timestamp) -> Result<(i64, Option<Timestamp>), Failure> {
-    let query = query_one(client, "SELECT coalesce(sum(cardinality(outlets)), 0), min(due_at) FROM due WHERE due_at <= $1", &[&now]).await;
+    let query = query_one(
+        client,
+        "SELECT coalesce(sum(cardinality(outlets)), 0), min(due_at) FROM due WHERE due_at <= $1",
+        &[&now],
+    )
+    .await;
     query.map(|row| (row.get(0), row.get(1)))
 }

@@ -109,8 +109,9 @@ impl Herd {
             (*seq, *prev) = (*seq + 1, Hash::of(&line));
             lines.push(line);
         }
-        let properties = [("epoch", epoch.to_string()), ("first", first.to_string()), ("last", (*seq - 1).to_string())]
-            .map(|(name, value)| (name.to_owned(), value));
+        let properties =
+            [("epoch", epoch.to_string()), ("first", first.to_string()), ("last", (*seq - 1).to_string())]
+                .map(|(name, value)| (name.to_owned(), value));
         let topic = format!("cems/v1/{}/{lane}", gateway(number));
         let sent = self.outbox.publish(&topic, Delivery::AtLeastOnce, lines.join(&b'\n'), properties.into());
         sent.await.unwrap();
@@ -118,7 +119,7 @@ impl Herd {
 
     /// A sign of life of every gateway from `first` on.
     async fn all_speak(&mut self, from: usize) {
-        let at = Timestamp::from_second(clock::now().as_second()).unwrap();
+        let at = this_moment();
         for number in from..=GATEWAYS {
             self.send(number, "live", &[(at, 10.0)]).await;
         }
@@ -147,6 +148,11 @@ async fn until(world: &World, herd: &mut Herd, first: usize, (sql, wanted): (&st
         })
         .await;
     }
+}
+
+/// In whole milliseconds, as records have it; no two scans of an outlet are of the same one.
+fn this_moment() -> Timestamp {
+    Timestamp::from_millisecond(clock::now().as_millisecond()).unwrap()
 }
 
 async fn heard(world: &World) -> i64 {
@@ -192,7 +198,7 @@ async fn hundreds_of_gateways_away_for_hours_are_one_alert_and_their_past_pages_
         }
         if number == GATEWAYS / 2 {
             // In the middle of it, somebody is above a limit just now.
-            let at = Timestamp::from_second(clock::now().as_second()).unwrap();
+            let at = this_moment();
             herd.send(GATEWAYS, "live", &[(at, 500.0)]).await;
         }
     }
@@ -204,11 +210,14 @@ async fn hundreds_of_gateways_away_for_hours_are_one_alert_and_their_past_pages_
     })
     .await;
     let took = told_at.duration_since(sent).as_secs_f64();
-    println!("the early warning came {took:.3} s after the last message of the storm was handed to the broker");
+    println!(
+        "the early warning came {took:.3} s after the last message of the storm was handed to the broker"
+    );
     assert!(took < 2.0, "{took} s");
     let hours = "SELECT count(*) FROM average WHERE period = 'hour' AND channel = 'a21026' AND n_valid = 12";
     until(&world, &mut herd, 0, (hours, 3 * GATEWAYS as i64)).await;
-    let historical = "SELECT count(DISTINCT outlet) FROM episode WHERE kind = 'exceedance' AND state = 'historical'";
+    let historical =
+        "SELECT count(DISTINCT outlet) FROM episode WHERE kind = 'exceedance' AND state = 'historical'";
     until(&world, &mut herd, 0, (historical, EXCEEDED as i64)).await;
     let other = "SELECT count(*) FROM episode WHERE kind = 'exceedance' AND state <> 'historical'";
     assert_eq!(world.count(other).await, 0);
@@ -218,7 +227,8 @@ async fn hundreds_of_gateways_away_for_hours_are_one_alert_and_their_past_pages_
         .map(|(_, body)| body["kind"].as_str().unwrap().to_owned())
         .collect();
     assert!(kinds.iter().all(|kind| kind == "early-warning"), "nobody is paged for history: {kinds:?}");
-    let of_the_live_one = |(_, body): &(Timestamp, serde_json::Value)| body["outlet"]["code"] == outlet(GATEWAYS);
+    let of_the_live_one =
+        |(_, body): &(Timestamp, serde_json::Value)| body["outlet"]["code"] == outlet(GATEWAYS);
     assert!(world.webhook.alerts()[before..].iter().all(of_the_live_one));
     assert_eq!(world.webhook.of_kind("silent-gateways").len(), 1, "one alert for all");
     assert_eq!(world.webhook.of_kind("silent-gateway").len(), 0, "and none for each");

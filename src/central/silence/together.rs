@@ -48,13 +48,7 @@ pub(super) fn quiet(
 }
 
 fn key() -> Key {
-    Key {
-        outlet_id: 0,
-        position: -1,
-        rule_id: 0,
-        kind: AlertKind::SilentGateways,
-        subject: String::new(),
-    }
+    Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::SilentGateways, subject: String::new() }
 }
 
 /// Takes the silences of single gateways out of `seen` when so many are quiet at once, and gives the one sighting that stands for them.
@@ -65,9 +59,8 @@ pub(super) fn fold(
     (together, now): (usize, Timestamp),
     open: &HashSet<Key>,
 ) -> Option<Sighting> {
-    let is_silent = |sighting: &Sighting| {
-        sighting.key.kind == AlertKind::SilentGateway && sighting.observation.above
-    };
+    let is_silent =
+        |sighting: &Sighting| sighting.key.kind == AlertKind::SilentGateway && sighting.observation.above;
     let many = quiet.len() >= together && seen.iter().any(is_silent);
     let is_open = open.contains(&key());
     if !many && !is_open {
@@ -136,7 +129,9 @@ mod tests {
         let mut seen = judge_silence(&plant, (&heard, &speech), times, AFTER);
         let quiet = quiet(&plant, &heard, times, AFTER);
         let one = fold(&mut seen, &quiet, (5, at(now)), &open.iter().cloned().collect());
-        let single = seen.into_iter().filter(|seen| seen.observation.above && seen.key.kind == AlertKind::SilentGateway);
+        let single = seen
+            .into_iter()
+            .filter(|seen| seen.observation.above && seen.key.kind == AlertKind::SilentGateway);
         (single.map(|seen| seen.key.subject).collect(), one.map(|one| (quiet.len(), one.observation.above)))
     }
 
