@@ -51,6 +51,10 @@ mod identical;
 mod hostile;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
+/// An outlet moves to another gateway.
+mod moved;
+/// A gateway's spool is gone.
+mod lost_spool;
 /// Quarantine: its cap, retry and discard.
 mod quarantine;
 /// `cems verify` against a superuser.
