@@ -51,6 +51,8 @@ mod identical;
 mod hostile;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
+/// Messages that cannot be read.
+mod unreadable;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.
