@@ -53,6 +53,10 @@ mod hostile;
 mod lawful;
 /// Messages that cannot be read.
 mod unreadable;
+/// Configuration changes while readings flow.
+mod configuration;
+/// One percent of poison.
+mod poison;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.
