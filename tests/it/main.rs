@@ -57,6 +57,8 @@ mod unreadable;
 mod configuration;
 /// One percent of poison.
 mod poison;
+/// Two hundred mistakes.
+mod mutated;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.
