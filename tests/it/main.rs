@@ -59,6 +59,8 @@ mod configuration;
 mod poison;
 /// Two hundred mistakes.
 mod mutated;
+/// The time zone of the machine.
+mod time_zone;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.
