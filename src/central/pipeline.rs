@@ -180,8 +180,8 @@ impl Writer {
         line.mark_unchanged();
         let known = self.shared.plant_revision.load(Ordering::Acquire);
         let client = self.session.client().await?;
-        let newest = bounded(async { Ok::<_, Failure>(plant_store::revision(client).await) }).await?;
-        if newest.is_ok_and(|newest| newest == known) {
+        let newest = plant_store::revision(client).await;
+        if newest.map_err(|error| Failure::Unavailable(error.to_string()))? == known {
             return Ok(taken);
         }
         // Bounded: should the plant not come, what it does not know is refused.
