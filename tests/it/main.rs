@@ -61,6 +61,8 @@ mod poison;
 mod mutated;
 /// The time zone of the machine.
 mod time_zone;
+/// A broker that hangs.
+mod hung_broker;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.
