@@ -54,14 +54,14 @@ async fn each_gateway_speaks_for_the_outlet_in_its_own_time() {
     // The new one, in one message: ten seconds of before the change, then its own time, from its first instant on.
     let lines: Vec<Vec<u8>> = (10..60).map(|i| new.record(at(i), &kiln(50.0, 10.0))).collect();
     new.publish("live", 0, &lines).await;
-    assert_eq!(new.receipted(0..50).await, Vec::from_iter(0..10));
+    assert_eq!(new.receipted(0..50).await, (0..10).collect::<Vec<u64>>());
 
     // The old one's backfill: its last seconds, then what it went on to measure. Newest first, as a gateway sends.
     let lines: Vec<Vec<u8>> = (0..40).map(|i| old.record(at(i), &kiln(20.0, 10.0))).collect();
     for first in [30, 20, 10, 0] {
         old.publish("backfill", 30 + first, &lines[first as usize..first as usize + 10]).await;
     }
-    assert_eq!(old.receipted(30..70).await, Vec::from_iter(50..70));
+    assert_eq!(old.receipted(30..70).await, (50..70).collect::<Vec<u64>>());
 
     assert_eq!(stored(&world, "gw-demo").await, (50, Some(at(-30)), Some(at(19))));
     assert_eq!(stored(&world, "gw-two").await, (40, Some(change), Some(at(59))));
@@ -90,7 +90,7 @@ async fn each_gateway_speaks_for_the_outlet_in_its_own_time() {
 
     // The same again, whatever was in between, changes nothing.
     old.publish("backfill", 30, &lines).await;
-    assert_eq!(old.receipted(30..70).await, Vec::from_iter(50..70));
+    assert_eq!(old.receipted(30..70).await, (50..70).collect::<Vec<u64>>());
     assert_eq!(world.count("SELECT count(*) FROM scan").await, 90);
     assert_eq!(world.count("SELECT count(*) FROM quarantine").await, 30);
     world.centre.stop().await;

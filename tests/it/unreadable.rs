@@ -121,7 +121,7 @@ async fn another_gateways_record_is_kept_under_the_name_that_it_came_by() {
     assert_eq!(nobody.receipted(0..1).await, [0]);
     for (gateway, bytes) in [("gw-demo", &foreign), ("gw-nobody", &unknown)] {
         let kept: Vec<Vec<u8>> = kept(&world, gateway).await.into_iter().map(|(_, _, bytes)| bytes).collect();
-        assert_eq!(kept, [bytes.clone()], "{gateway}");
+        assert_eq!(kept, std::slice::from_ref(bytes), "{gateway}");
     }
     wait_until(LIMIT, "an alert a gateway", || async {
         let told = world.webhook.of_kind("quarantine");
