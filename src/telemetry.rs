@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::clock;
@@ -89,9 +93,57 @@ impl Metrics {
     }
 }
 
-/// What every role gets to report with.
-#[derive(Debug, Clone, Default)]
+/// The parts for Prometheus: `cems_ready{part="database"}` is 1 while the part is ready, 0 while it is not.
+#[derive(Debug)]
+struct Parts(Readiness);
+
+impl Collector for Parts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let parts = self.0.parts();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let help = "1 while this part is ready; /readyz says what is wrong";
+        let mut family = encoder.encode_descriptor("cems_ready", help, None, MetricType::Gauge)?;
+        for (name, part) in parts {
+            let labels = [("part", name)];
+            ConstGauge::new(i64::from(part.ready)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What every role gets to report with. The figures say of each part whether it is ready.
+#[derive(Debug, Clone)]
 pub struct Reporting {
     pub readiness: Readiness,
     pub metrics: Metrics,
+}
+
+impl Default for Reporting {
+    fn default() -> Reporting {
+        let (readiness, metrics) = (Readiness::default(), Metrics::default());
+        metrics.register(|registry| registry.register_collector(Box::new(Parts(readiness.clone()))));
+        Reporting { readiness, metrics }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_has_a_figure_of_its_own() {
+        let reporting = Reporting::default();
+        assert!(!reporting.metrics.render().unwrap().contains("cems_ready"), "nothing has said anything yet");
+        reporting.readiness.set("database", false, "away");
+        reporting.readiness.set("broker", true, "ok");
+        let text = reporting.metrics.render().unwrap();
+        assert!(text.contains("# TYPE cems_ready gauge\n"), "{text}");
+        assert!(text.contains("cems_ready{part=\"broker\"} 1\n"), "{text}");
+        assert!(text.contains("cems_ready{part=\"database\"} 0\n"), "{text}");
+        reporting.readiness.set("database", true, "ok");
+        assert!(reporting.metrics.render().unwrap().contains("cems_ready{part=\"database\"} 1\n"));
+        assert!(reporting.metrics.render().unwrap().ends_with("# EOF\n"));
+    }
 }

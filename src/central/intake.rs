@@ -20,6 +20,9 @@ pub const PAST: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// No message of a gateway has so many records: it would be larger than the broker lets through.
 const MAX_LINES: usize = 1000;
 
+/// No gateway packs more records into a message; what says so is not believed.
+const MAX_TOLD: u64 = MAX_LINES as u64;
+
 /// A message as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
@@ -126,11 +129,24 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
     let told = Told::of(arrival);
     // What comes under no gateway's name is kept under none.
     let sender = if is_gateway_name(sender) { sender } else { "" };
-    if arrival.payload.split(|byte| *byte == b'\n').count() > MAX_LINES {
-        let reason = format!("the message has more than {MAX_LINES} lines");
+    let whole = |reason: String| {
         let mut whole = kept(arrival, sender, None, &arrival.payload, reason);
-        whole.seqs = told.first.zip(told.last);
-        return vec![Taken::Refused(Box::new(whole))];
+        whole.seqs = told.first.zip(told.last).filter(|(first, last)| first <= last);
+        vec![Taken::Refused(Box::new(whole))]
+    };
+    if arrival.payload.split(|byte| *byte == b'\n').count() > MAX_LINES {
+        return whole(format!("the message has more than {MAX_LINES} lines"));
+    }
+    let aligned = told.count() == Some(count_lines(&arrival.payload));
+    if let Some(count) = told.count().filter(|_| !aligned)
+        && lines(&arrival.payload).all(|line| seq_of(line).is_none())
+    {
+        // Which number is whose cannot be told, but all of them together are these bytes.
+        let defect = lines(&arrival.payload).find_map(|line| Record::decode(line).err());
+        let defect = defect.map_or(String::new(), |defect| format!("{defect}; "));
+        return whole(format!(
+            "{defect}not one of the message's lines is a record, and it was to hold {count}"
+        ));
     }
     let mut taken = Vec::new();
     let mut start = 0;
@@ -144,7 +160,10 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         match accept(arrival, sender, bytes, plant) {
             Ok(one) => taken.push(one),
             Err(reason) => {
-                taken.push(refused(arrival, sender, told.seq(index).or(seq_of(line)), line, reason));
+                // By its place only where every place is taken.
+                let seq =
+                    if aligned { told.seq(index).or(seq_of(line)) } else { seq_of(line).or(told.seq(index)) };
+                taken.push(refused(arrival, sender, seq, line, reason));
             }
         }
     }
@@ -169,6 +188,15 @@ pub fn line_by_line(arrival: &Arrival) -> Vec<Arrival> {
         .collect()
 }
 
+/// The lines of a message; one line end after the last is allowed.
+fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    payload.strip_suffix(b"\n").unwrap_or(payload).split(|byte| *byte == b'\n')
+}
+
+fn count_lines(payload: &[u8]) -> u64 {
+    u64::try_from(lines(payload).count()).unwrap_or(u64::MAX)
+}
+
 /// What the message's user properties say of its records.
 struct Told {
     first: Option<u64>,
@@ -182,6 +210,11 @@ impl Told {
             value.and_then(|(_, value)| value.parse().ok())
         };
         Told { first: number(property::FIRST), last: number(property::LAST) }
+    }
+
+    /// How many records there are, as far as that can be true.
+    fn count(&self) -> Option<u64> {
+        self.last?.checked_sub(self.first?)?.checked_add(1).filter(|count| *count <= MAX_TOLD)
     }
 
     /// The sequence number of a line: messages carry contiguous ranges.

@@ -181,8 +181,8 @@ impl Writer {
         line.mark_unchanged();
         let known = self.shared.plant_revision.load(Ordering::Acquire);
         let client = self.session.client().await?;
-        let newest = bounded(async { Ok::<_, Failure>(plant_store::revision(client).await) }).await?;
-        if newest.is_ok_and(|newest| newest == known) {
+        let newest = plant_store::revision(client).await;
+        if newest.map_err(|error| Failure::Unavailable(error.to_string()))? == known {
             return Ok(taken);
         }
         // Bounded: should the plant not come, what it does not know is refused.
@@ -267,7 +267,7 @@ impl Writer {
             let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
             let mut seen: Vec<Sighting> =
                 ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
-            seen.extend(events.iter().filter_map(|taken| lost_range(taken, now)));
+            seen.extend(told.iter().filter_map(|taken| lost_range(taken, now)));
             let moved = observe(client, seen, EARLY_WARNING, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);

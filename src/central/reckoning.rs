@@ -172,27 +172,30 @@ impl Reckoner {
                 .collect();
             let emitted = ledger::emitted(client, quota, &outlets, (now, &self.shared.zone)).await?;
             let used = used(quota, &emitted, now.min(quota.times.until.unwrap_or(now)), &self.shared.zone);
+            let verdict = used.verdict();
+            // An alert names the outlet of a quota that is one outlet's own.
+            let alone = outlets.first().filter(|_| outlets.len() == 1);
             for line in &quota.alerts {
                 let mut alert = Alert::new(AlertKind::Quota, quota.times.from, now);
-                alert.outlet = outlets.first().filter(|_| outlets.len() == 1).map(|outlet| place(outlet));
+                alert.outlet = alone.map(|outlet| place(outlet));
                 alert.rule = Some(quota.code.clone());
                 alert.pollutant = Some(quota.pollutant.clone());
-                (alert.corrected, alert.limit) = (used.verdict().corrected, Some(used.verdict().limit));
-                (alert.unit, alert.ratio_over) = (Some("t"), used.verdict().ratio_over);
+                (alert.corrected, alert.limit) = (verdict.corrected, Some(verdict.limit));
+                (alert.unit, alert.ratio_over) = (Some("t"), verdict.ratio_over);
                 alert.summary =
                     format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
                 let key = Key {
-                    outlet_id: outlets.first().filter(|_| outlets.len() == 1).map_or(0, |outlet| outlet.id),
+                    outlet_id: alone.map_or(0, |outlet| outlet.id),
                     position: -1,
                     rule_id: frames.entry("quota", &quota.code).unwrap_or(0),
                     kind: AlertKind::Quota,
                     subject: line.to_string(),
                 };
                 let above = used.share.reaches(*line) == Some(true);
-                let value = used.verdict().corrected.unwrap_or(f64::NAN);
+                let value = verdict.corrected.unwrap_or(f64::NAN);
                 if above || open.contains(&key) {
                     let observation = Observation { at: now, value, above };
-                    seen.push(Sighting { key, observation, limit: Some(used.verdict().limit), alert });
+                    seen.push(Sighting { key, observation, limit: Some(verdict.limit), alert });
                 }
             }
         }

@@ -188,7 +188,9 @@ fn ingest(
 async fn load(database: &str) -> Result<(Plant, Frames), Error> {
     let client = crate::store::connect::connect(database, "cems plant").await;
     let client = client.map_err(|error| Error::Plant(error.to_string()))?;
-    crate::store::frame::load(&client).await.map_err(|error| Error::Plant(error.to_string()))
+    crate::store::frame::load(&client)
+        .await
+        .map_err(|error| Error::Plant(crate::store::connect::explained(&error)))
 }
 
 /// Where a newly loaded plant goes.
@@ -242,7 +244,9 @@ async fn follow(database: String, news: News, readiness: Readiness, shutdown: Sh
                 news.frames.send_replace(Arc::new(frames));
             }
             Err(error) => {
-                tracing::error!(%error, "the plant cannot be loaded; the last good one stays in force");
+                let error = crate::store::connect::explained(&error);
+                tracing::error!(error, "the plant cannot be loaded; the last good one stays in force");
+                session.discard();
             }
         }
     }

@@ -140,8 +140,7 @@ pub async fn listen_to_the_past(
                 }
             }
             Notice::Message(message) => {
-                // The receiver is only gone at shutdown.
-                let _closed = queue.send(queued(*message, clock::now())).await;
+                enqueue(&queue, queued(*message, clock::now())).await;
             }
         }
     }
@@ -158,7 +157,8 @@ async fn announce(outbox: &Outbox) {
     };
     if let Ok(payload) = serde_json::to_vec(&status) {
         // Lost with the connection: the next connect announces again.
-        let _gone = outbox.publish(CENTRAL_STATUS, Delivery::AtLeastOnceRetained, payload, Vec::new()).await;
+        let publishing = outbox.publish(CENTRAL_STATUS, Delivery::AtLeastOnceRetained, payload, Vec::new());
+        let _gone = tokio::time::timeout(HAND_OVER, publishing).await;
     }
 }
 
@@ -176,8 +176,14 @@ async fn sort(message: Message, ears: &Ears) {
             return;
         }
     }
+    enqueue(&ears.queue, queued(message, received_at)).await;
+}
+
+/// The queue is longer than the broker's window, so there is room for whatever must be acknowledged. What comes with QoS 0 keeps to no
+/// window: should it fill the queue, it is left out, and comes again for want of a receipt.
+async fn enqueue(queue: &mpsc::Sender<Queued>, queued: Queued) {
     // The receiver is only gone at shutdown.
-    let _closed = ears.queue.send(queued(message, received_at)).await;
+    let _left_out = tokio::time::timeout(HAND_OVER, queue.send(queued)).await;
 }
 
 fn queued(message: Message, received_at: jiff::Timestamp) -> Queued {
@@ -215,7 +221,7 @@ pub async fn write(mut writer: Writer, (inbox, takes): (Arc<Inbox>, Takes), cler
         let Some(batch) = batch else { return };
         let (arrivals, tickets): (Vec<Arrival>, Vec<Ticket>) =
             batch.into_iter().map(|queued| (queued.arrival, queued.ticket)).unzip();
-        let Some(receipts) = commit(&mut writer, &arrivals, &desk).await else { return };
+        let Some(receipts) = commit(&mut writer, &arrivals, (&clerk, &desk)).await else { return };
         clerk.send(receipts).await;
         for ticket in tickets {
             punch(ticket).await;
@@ -239,14 +245,18 @@ pub struct Desk {
 /// Brings a batch to COMMIT, however long the database is away; after a failure in ever smaller parts, so that a batch that is
 /// too much for it does not fail for ever. `None` only at shutdown: then nothing is receipted and the gateways still have it
 /// all.
-async fn commit(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Option<Receipts> {
+async fn commit(
+    writer: &mut Writer,
+    arrivals: &[Arrival],
+    (clerk, desk): (&Clerk, &Desk),
+) -> Option<Receipts> {
     let started = clock::monotonic();
     let mut wait = Duration::from_millis(100);
     let mut all = Receipts::default();
     let (mut rest, mut size) = (arrivals, arrivals.len());
     while !rest.is_empty() {
         let (part, later) = rest.split_at(size.min(rest.len()));
-        match writer.on_batch(part, clock::now()).await {
+        match part_of(writer, part, clerk).await {
             Ok(receipts) => {
                 desk.readiness.set("database", true, "ok");
                 all.extend(receipts);
@@ -273,6 +283,20 @@ async fn commit(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> Optio
     }
     desk.meters.batch(arrivals.len(), started.elapsed().as_secs_f64());
     Some(all)
+}
+
+/// One part to COMMIT. When something of it is refused, what was accepted is receipted first: nobody waits for another's garbage.
+/// Gives the receipts that are not under way yet; after a failure the same part may be given again.
+async fn part_of(writer: &mut Writer, part: &[Arrival], clerk: &Clerk) -> Result<Receipts, Failure> {
+    let now = clock::now();
+    let (receipts, refused) = writer.settle(part, now).await?;
+    if refused.is_empty() {
+        return Ok(receipts);
+    }
+    clerk.send(receipts).await;
+    let mut kept = Receipts::default();
+    writer.keep(refused, now, &mut kept).await?;
+    Ok(kept)
 }
 
 /// Waits; `None` at shutdown.
@@ -304,7 +328,15 @@ async fn one_by_one(writer: &mut Writer, arrivals: &[Arrival], desk: &Desk) -> O
                     );
                     break;
                 }
-                Err(Failure::Unavailable(reason)) => desk.readiness.set("database", false, &reason),
+                Err(Failure::Unavailable(reason)) => {
+                    if desk.readiness.parts().get("database").is_none_or(|part| part.ready) {
+                        tracing::error!(
+                            reason,
+                            "the database is away; nothing is receipted until it is back"
+                        );
+                    }
+                    desk.readiness.set("database", false, &reason);
+                }
             }
             pause(Duration::from_millis(500), desk).await?;
         }

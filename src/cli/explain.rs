@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use crate::cli::database::{Database, Failure, finish};
 use crate::clock;
 use crate::domain::explain::{Explanation, RecordedScan, explain};
-use crate::domain::flag::Flag;
 use crate::domain::plant::{ChannelCode, Outlet, Plant, Position};
 use crate::domain::regime::HJ75_2017;
-use crate::domain::scan::Scan;
-use crate::mqtt::record::{Body, Epoch, Hash, Record};
+use crate::mqtt::rebuild::{Head, Layout};
+use crate::mqtt::record::{Epoch, Hash};
 use crate::store;
 use crate::store::read::evidence::evidence;
 
@@ -67,7 +66,7 @@ async fn explained(arguments: &Arguments) -> Result<Explanation, Failure> {
     let evidence = evidence(&client, (outlet, &frames), (arguments.at, now), &zone).await;
     let mut evidence = evidence.map_err(|error| Failure::work(&error))?;
     if let Some(scan) = &mut evidence.scan {
-        scan.provenance.hash_agrees = rebuilt(outlet, scan).map(|hash| hash == scan.provenance.hash);
+        scan.provenance.hash_agrees = agrees(outlet, scan);
     }
     Ok(explain(outlet, &positions, &evidence, (&HJ75_2017, &zone)))
 }
@@ -91,22 +90,20 @@ fn positions(outlet: &Outlet, channel: Option<&str>) -> Result<Vec<Position>, Fa
     })
 }
 
-/// The hash of the record's bytes, made again from the row.
-fn rebuilt(outlet: &Outlet, scan: &RecordedScan) -> Option<String> {
-    let recorded = outlet.channels.iter().zip(&scan.readings);
-    let mut readings: Vec<_> = recorded
-        .filter(|(_, reading)| reading.flag != Flag::Absent)
-        .map(|(channel, reading)| (channel.code, *reading))
-        .collect();
-    readings.sort_by_key(|(code, _)| *code);
+/// Whether the record's bytes, made again from the row, have its hash. `None`: the row does not say whose record it is.
+fn agrees(outlet: &Outlet, scan: &RecordedScan) -> Option<bool> {
     let provenance = &scan.provenance;
-    let record = Record {
-        gateway: provenance.gateway.clone(),
+    let head = Head {
+        gateway: &provenance.gateway,
         epoch: Epoch::from_hex(&provenance.epoch)?,
+        cfg: Hash::from_hex(&provenance.cfg)?,
         seq: u64::try_from(provenance.seq).ok()?,
         prev: Hash::from_hex(&provenance.prev)?,
-        cfg: Hash::from_hex(&provenance.cfg)?,
-        body: Body::Scan(Scan { outlet: outlet.code.to_string(), at: scan.at, readings }),
+        at: scan.at,
     };
-    Some(Hash::of(&record.encode()).to_string())
+    let measured: Vec<Option<f64>> = scan.readings.iter().map(|reading| reading.value).collect();
+    let letters: String = scan.readings.iter().map(|reading| reading.flag.letter()).collect();
+    let bytes = Layout::of(outlet).scan(&head, &measured, &letters);
+    // What no record can have stood for has nobody's hash.
+    Some(bytes.is_ok_and(|bytes| Hash::of(&bytes).to_string() == provenance.hash))
 }

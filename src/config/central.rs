@@ -209,7 +209,6 @@ fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
 
 fn silence(root: &mut Section<'_>) -> Option<Silence> {
     // With the time between two looks and one scan more, an alert comes within three minutes.
-    // With the time between two looks and one scan more, an alert comes within three minutes.
     let default = Silence { after: Duration::from_secs(160), check: Duration::from_secs(10), together: 5 };
     let Some(mut silence) = root.optional_table("silence") else { return Some(default) };
     let after = silence.with_default("after_s", seconds(1..=86_400), default.after);

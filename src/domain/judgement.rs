@@ -190,8 +190,9 @@ impl<'g> Ground<'g> {
             .map(|minute| source_state(self.law, self.outlet, minute, &signals))
             .collect();
         // What was emitted, whatever the source is said to be doing.
-        let emitted = average_windows(window, self.outlet, parts, Terms::plain(self.regime, 60));
-        let averages = if overlay.is_empty() { averages } else { &emitted };
+        let plain = || average_windows(window, self.outlet, parts, Terms::plain(self.regime, 60));
+        let emitted = (!overlay.is_empty()).then(plain);
+        let averages = emitted.as_deref().unwrap_or(averages);
         let measured = |measure: &Measure| self.measured(measure, averages);
         let hour = Hour { start: window.start, minutes: &minutes, measured: &measured };
         let found = judge_order(order, &hour)?;

@@ -89,10 +89,12 @@ impl Past {
                     Ok(Err(_closed)) => return Err(NotKept::Stopped),
                     Err(_elapsed) => return Err(NotKept::Later),
                 }
-                match self.0.keep_past(chunk.to_vec()).await {
-                    Ok(()) => break,
-                    Err(NotKept::Stopped) => return Err(NotKept::Stopped),
-                    Err(NotKept::Later) => tokio::time::sleep(Duration::from_millis(50)).await,
+                match tokio::time::timeout(PAST_PATIENCE, self.0.keep_past(chunk.to_vec())).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(NotKept::Stopped)) => return Err(NotKept::Stopped),
+                    Ok(Err(NotKept::Later)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    // A disk that hangs: what was asked for may still be kept.
+                    Err(_elapsed) => return Err(NotKept::Later),
                 }
                 if clock::monotonic() > patience {
                     return Err(NotKept::Later);

@@ -110,7 +110,10 @@ pub async fn watch(
         if shutdown.is_cancelled() {
             return;
         }
-        match ticks.next(clock::now()) {
+        // The deadline is by the monotonic clock of the moment that the tick was due at: a process that is stopped in between asks nobody for
+        // a scan of long ago.
+        let (now, moment) = clock::both();
+        match ticks.next(now) {
             Next::Wait(time) => {
                 tokio::select! {
                     () = tokio::time::sleep(time) => {}
@@ -118,15 +121,16 @@ pub async fn watch(
                 }
             }
             Next::Scan(at) => {
-                let left = ticks.time_left(at, clock::now());
+                let deadline = moment + ticks.time_left(at, now);
                 let over = async {
                     shutdown.cancelled().await;
                     tokio::time::sleep(LAST_ANSWERS).await;
                 };
                 let answered = tokio::select! {
-                    answered = collect(&wanted, &analysers, left) => answered,
+                    answered = collect(&wanted, &analysers, deadline) => answered,
                     () = over => return,
                 };
+                let answered = if ticks.is_over(at, clock::now()) { unanswered(answered) } else { answered };
                 let scan: Scan = assemble(&config, &outlet, at, &answered);
                 metrics.scans.get_or_create(&OutletLabels { outlet: outlet.code.clone() }).inc();
                 keeper.keep(vec![Body::Scan(scan)]);
@@ -135,18 +139,22 @@ pub async fn watch(
     }
 }
 
+/// Nothing that was read counts.
+fn unanswered(answered: Vec<(Inquiry, Option<Answers>)>) -> Vec<(Inquiry, Option<Answers>)> {
+    answered.into_iter().map(|(inquiry, _late)| (inquiry, None)).collect()
+}
+
 /// Asks all analysers at once and waits for all of them, or for the time to be up.
 async fn collect(
     wanted: &[Inquiry],
     analysers: &[mpsc::Sender<Request>],
-    left: Duration,
+    deadline: Instant,
 ) -> Vec<(Inquiry, Option<Answers>)> {
-    let deadline = clock::monotonic() + left;
     let asked = wanted.iter().map(|inquiry| async move {
         let (reply, answer) = oneshot::channel();
         let request = Request { inquiry: inquiry.clone(), deadline, reply };
         let sent = analysers.get(inquiry.analyser).is_some_and(|analyser| analyser.try_send(request).is_ok());
-        let answers = if sent { tokio::time::timeout(left, answer).await.ok() } else { None };
+        let answers = if sent { tokio::time::timeout_at(deadline.into(), answer).await.ok() } else { None };
         (inquiry.clone(), answers.and_then(Result::ok))
     });
     join_all(asked).await
@@ -154,13 +162,15 @@ async fn collect(
 
 /// Records each step of the wall clock until `shutdown`.
 pub async fn watch_clock(keeper: Keeper, shutdown: Shutdown) {
-    let mut clock_watch = ClockWatch::new(clock::now(), clock::monotonic());
+    let (wall, moment) = clock::both();
+    let mut clock_watch = ClockWatch::new(wall, moment);
     loop {
         tokio::select! {
             () = tokio::time::sleep(CLOCK_LOOK) => {}
             () = shutdown.cancelled() => return,
         }
-        if let Some(step) = clock_watch.look(clock::now(), clock::monotonic()) {
+        let (wall, moment) = clock::both();
+        if let Some(step) = clock_watch.look(wall, moment) {
             tracing::warn!(expected = %step.expected, found = %step.found, "the wall clock was set");
             keeper.keep(vec![event::now(
                 name::CLOCK_STEP,

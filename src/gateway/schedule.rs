@@ -1,5 +1,7 @@
 //! When to scan: ticks on the wall clock's whole periods. Pure: the time goes in, the next tick comes out. A tick that was
-//! missed (a stopped process, a stall) is skipped, never made up for.
+//! missed (a stopped process, a stall) is skipped, never made up for. Which time is right after the clock was set nobody here can
+//! know: after a small step back the ticks that were given are waited for, after a large one the new time counts, so that a gateway is
+//! never silent for as long as its clock was wrong. What then comes a second time the centre tells apart: the first stands.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,10 @@ const WAIT_AFTER_STEP_BACK_MS: i64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Ticks {
     period_ms: i64,
-    /// The newest that was given, or that was over at the start.
+    /// The newest that was given since the clock was last set back far, or that was over at the start.
     last: i64,
+    /// The newest that was ever given.
+    highest: i64,
 }
 
 /// What to do now.
@@ -33,24 +37,32 @@ impl Ticks {
     pub fn new(period: Duration, started: Timestamp) -> Ticks {
         let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);
         let now_ms = started.as_millisecond();
-        Ticks { period_ms, last: now_ms - now_ms.rem_euclid(period_ms) }
+        let last = now_ms - now_ms.rem_euclid(period_ms);
+        Ticks { period_ms, last, highest: last }
     }
 
     /// The tick that is due, or how long there is none. A tick is due until half its period is over.
     pub fn next(&mut self, now: Timestamp) -> Next {
         let now_ms = now.as_millisecond();
         let tick = now_ms - now_ms.rem_euclid(self.period_ms);
-        let fresh = tick > self.last || self.last - tick > WAIT_AFTER_STEP_BACK_MS;
+        // Also when the clock was set back far, and forth again.
+        let fresh = is_fresh(tick, self.last) && is_fresh(tick, self.highest);
         let in_time = now_ms - tick <= self.period_ms / 2;
         if fresh
             && in_time
             && let Ok(at) = Timestamp::from_millisecond(tick)
         {
-            self.last = tick;
+            (self.last, self.highest) = (tick, self.highest.max(tick));
             return Next::Scan(at);
         }
         let wait_us = (tick + self.period_ms).saturating_mul(1000).saturating_sub(now.as_microsecond());
         Next::Wait(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)))
+    }
+
+    /// Whether what is read now can be no part of the scan of `tick` any more: the machine slept, or the clock was set forward, while
+    /// the analysers were asked.
+    pub fn is_over(&self, tick: Timestamp, now: Timestamp) -> bool {
+        now.as_millisecond() - tick.as_millisecond() > self.period_ms + self.period_ms / 2
     }
 
     /// Time left until the scan of `tick` must be closed: the end of its period minus a margin for closing it.
@@ -60,6 +72,11 @@ impl Ticks {
         // Never longer than a period, also when the clock was set back in between.
         Duration::from_millis(u64::try_from(left.min(self.period_ms - margin)).unwrap_or(0))
     }
+}
+
+/// Not given before, as far as `given` tells: behind it, or so far before it that the clock must have been set back.
+const fn is_fresh(tick: i64, given: i64) -> bool {
+    tick > given || given - tick > WAIT_AFTER_STEP_BACK_MS
 }
 
 /// Compares the wall clock with the monotonic one.
@@ -149,6 +166,25 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_far_and_forth_again_gives_no_tick_twice() {
+        let mut ticks = every_two_seconds();
+        assert!(matches!(ticks.next(at("2026-11-21T04:00:06Z")), Next::Scan(_)));
+        assert_eq!(ticks.next(at("2026-11-21T03:00:08Z")), Next::Scan(at("2026-11-21T03:00:08Z")));
+        assert!(matches!(ticks.next(at("2026-11-21T04:00:06.500Z")), Next::Wait(_)));
+        assert_eq!(ticks.next(at("2026-11-21T04:00:08.000Z")), Next::Scan(at("2026-11-21T04:00:08Z")));
+    }
+
+    #[test]
+    fn what_is_read_after_a_sleep_is_no_part_of_the_scan_of_before() {
+        let ticks = every_two_seconds();
+        let tick = at("2026-11-21T04:00:06Z");
+        assert!(!ticks.is_over(tick, at("2026-11-21T04:00:08.100Z")), "a little late, as a busy machine is");
+        assert!(ticks.is_over(tick, at("2026-11-21T04:00:09.100Z")));
+        assert!(ticks.is_over(tick, at("2026-11-21T05:00:07Z")));
+        assert!(!ticks.is_over(tick, at("2026-11-21T03:00:07Z")), "set back: nothing was read late");
+    }
+
+    #[test]
     fn a_scan_closes_before_its_period_ends() {
         let ticks = every_two_seconds();
         let tick = at("2026-11-21T04:00:06Z");
@@ -172,7 +208,78 @@ mod tests {
         assert!(watch.look(at("2026-11-20T05:00:03.900Z"), after(4)).is_some());
     }
 
+    /// One outlet's loop for ten minutes of true time, with the wall clock set by so many milliseconds at some of them: the ticks, and
+    /// the steps that were told.
+    fn ten_minutes(period: u64, sets: &[(u64, i64)]) -> (Vec<i64>, usize) {
+        let start = crate::clock::monotonic();
+        let mut sets = sets.iter().copied().collect::<std::collections::BTreeMap<u64, i64>>();
+        let (mut passed, mut looked, mut wall) = (0_u64, 0_u64, 1_795_000_000_000_i64);
+        let time = |wall: i64| Timestamp::from_millisecond(wall).unwrap();
+        let mut ticks = Ticks::new(Duration::from_millis(period), time(wall));
+        let mut watch = ClockWatch::new(time(wall), start);
+        let (mut given, mut told) = (Vec::new(), 0);
+        while passed < 600_000 {
+            let go_on = match ticks.next(time(wall)) {
+                Next::Scan(tick) => {
+                    given.push(tick.as_millisecond());
+                    1
+                }
+                Next::Wait(wait) => (wait.as_micros().div_ceil(1000) as u64).max(1),
+            };
+            for _ in 0..go_on {
+                passed += 1;
+                wall += 1 + sets.remove(&passed).unwrap_or(0);
+                if passed - looked == 500 {
+                    looked = passed;
+                    told +=
+                        usize::from(watch.look(time(wall), start + Duration::from_millis(passed)).is_some());
+                }
+            }
+        }
+        (given, told)
+    }
+
+    #[test]
+    fn a_day_forward_or_back_is_told_once_and_makes_no_burst() {
+        for by in [-86_400_000_i64, -3_600_000, -15_000, -5000, 5000, 3_600_000, 86_400_000, 378_000_000_000]
+        {
+            let (given, told) = ten_minutes(2000, &[(200_123, by)]);
+            assert_eq!(told, 1, "by {by} ms");
+            // Ten minutes of scans, less those that are waited for and one for the step itself.
+            let waited = if (-600_000..0).contains(&by) { (-by).min(10_000) / 2000 } else { 0 };
+            let whole = 299 - waited;
+            assert!((whole - 2..=whole + 1).contains(&(given.len() as i64)), "by {by} ms: {}", given.len());
+            let backwards = given.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+            assert_eq!(backwards, usize::from(by < -10_000), "by {by} ms");
+        }
+        assert_eq!(ten_minutes(2000, &[(200_123, 900), (300_123, -900)]).1, 0, "a second is no step");
+    }
+
     proptest! {
+        // Ten minutes, a millisecond at a time.
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn however_the_clock_is_set_there_is_no_burst_and_small_steps_repeat_no_tick(
+            period in prop::sample::select(vec![500_u64, 1000, 2000, 5000]),
+            sets in proptest::collection::vec((1_u64..600_000, -9000_i64..30_000), 0..12),
+        ) {
+            // All the steps back together stay within what is waited for.
+            let mut back = 0;
+            let sets: Vec<(u64, i64)> = sets
+                .into_iter()
+                .filter(|(_, by)| {
+                    back += (-by).max(0);
+                    *by > 0 || back < 9000
+                })
+                .collect();
+            let (given, _told) = ten_minutes(period, &sets);
+            prop_assert!(given.windows(2).all(|pair| pair[1] > pair[0]), "a tick twice");
+            prop_assert!(given.len() as u64 <= 600_000 / period + sets.len() as u64 + 1, "a burst");
+        }
+    }
+
+    proptest! {
+
         #[test]
         fn time_that_runs_on_gives_rising_aligned_ticks(
             period in prop::sample::select(vec![500_u64, 1000, 2000, 5000, 60_000]),

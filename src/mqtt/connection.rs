@@ -16,6 +16,11 @@ use tokio::sync::mpsc;
 use crate::mqtt::record::MAX_MESSAGE_BYTES;
 use crate::shutdown::Shutdown;
 
+/// For making a connection, the broker's greeting included.
+const CONNECT_SECONDS: u64 = 5;
+/// For the goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How to reach the broker and what to ask of it.
 #[derive(Clone)]
 pub struct Settings {
@@ -158,7 +163,7 @@ fn open(settings: &Settings) -> (AsyncClient, EventLoop) {
     options.set_receive_maximum(Some(settings.inflight));
     options.set_max_packet_size(u32::try_from(MAX_MESSAGE_BYTES + 64 * 1024).ok());
     options.set_outgoing_inflight_upper_limit(settings.inflight);
-    options.set_connection_timeout(5);
+    options.set_connection_timeout(CONNECT_SECONDS);
     let mut network = options.network_options();
     network.set_tcp_nodelay(true);
     options.set_network_options(network);
@@ -180,10 +185,13 @@ async fn drive(
 ) -> (String, bool) {
     let mut connected = false;
     loop {
-        let event = match events.poll().await {
-            Ok(Event::Incoming(packet)) => packet,
-            Ok(Event::Outgoing(_)) => continue,
-            Err(error) => return (explain(settings, &error), connected),
+        // A ping at least comes by once each keep-alive. rumqttc waits without an end for a broker that takes no more bytes.
+        let longest = settings.keep_alive * 3 + Duration::from_secs(CONNECT_SECONDS);
+        let event = match tokio::time::timeout(longest, events.poll()).await {
+            Ok(Ok(Event::Incoming(packet))) => packet,
+            Ok(Ok(Event::Outgoing(_))) => continue,
+            Ok(Err(error)) => return (explain(settings, &error), connected),
+            Err(_late) => return (hung(settings, longest), connected),
         };
         let notice = if let Packet::Publish(publish) = event {
             Some(Notice::Message(Box::new(message(settings, client, publish))))
@@ -252,12 +260,21 @@ fn explain(settings: &Settings, error: &ConnectionError) -> String {
     }
 }
 
-/// Says goodbye so that the broker does not publish the last will; one second at most.
+fn hung(settings: &Settings, longest: Duration) -> String {
+    format!(
+        "the broker at {}:{} took nothing for {} s; look whether it hangs",
+        settings.host,
+        settings.port,
+        longest.as_secs()
+    )
+}
+
+/// Says goodbye so that the broker does not publish the last will.
 async fn leave(client: &AsyncClient, events: &mut EventLoop) {
-    if client.disconnect().await.is_err() {
-        return;
-    }
     let drained = async {
+        if client.disconnect().await.is_err() {
+            return;
+        }
         while let Ok(event) = events.poll().await {
             if matches!(event, Event::Outgoing(rumqttc::Outgoing::Disconnect)) {
                 break;
@@ -265,7 +282,7 @@ async fn leave(client: &AsyncClient, events: &mut EventLoop) {
         }
     };
     // A broker that does not take the goodbye in time will notice our absence by itself.
-    let _late = tokio::time::timeout(Duration::from_secs(1), drained).await;
+    let _late = tokio::time::timeout(FAREWELL, drained).await;
 }
 
 #[cfg(test)]

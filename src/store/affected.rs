@@ -11,6 +11,7 @@ use tokio_postgres::Transaction;
 use super::plant::Error;
 use crate::domain::law::Law;
 use crate::domain::order::Scope;
+use crate::store::session::bounded;
 
 /// Whose windows of which time.
 #[derive(Debug, Default)]
@@ -77,15 +78,15 @@ pub(super) async fn name_windows(
             touched.add((Some(outlet), None), end, None);
         }
     }
-    for row in transaction.query(MARKS, &[&reviewed]).await? {
+    for row in bounded(transaction.query(MARKS, &[&reviewed])).await? {
         touched.add((row.try_get(0)?, None), row.try_get(1)?, year_after(row.try_get(2)?));
     }
     if touched.from.is_empty() {
         return Ok(());
     }
     let Touched { outlets, enterprises, from, until } = touched;
-    transaction.execute(WINDOWS, &[&outlets, &enterprises, &from, &until, &now]).await?;
-    transaction.execute(QUARTERS, &[&outlets, &enterprises, &from, &now]).await?;
+    bounded(transaction.execute(WINDOWS, &[&outlets, &enterprises, &from, &until, &now])).await?;
+    bounded(transaction.execute(QUARTERS, &[&outlets, &enterprises, &from, &now])).await?;
     Ok(())
 }
 

@@ -184,11 +184,11 @@ pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Res
 /// windows are computed by, and names those that stand, must not overlap one that is being computed.
 ///
 /// # Errors
-/// The database, or a closer that works for longer than the session's time-outs.
-pub async fn hold_lanes(client: &impl GenericClient) -> Result<(), tokio_postgres::Error> {
+/// [`Failure`] when the database does not answer, or a closer works for longer than the session's time-outs.
+pub async fn hold_lanes(client: &impl GenericClient) -> Result<(), Failure> {
     let sql =
         "SELECT pg_advisory_xact_lock(826401, lane) FROM generate_series(0, $1::int - 1) lane ORDER BY lane";
-    client.query(sql, &[&i32::from(LANES)]).await.map(|_rows| ())
+    bounded(client.query(sql, &[&i32::from(LANES)])).await.map(|_rows| ())
 }
 
 /// Takes what was computed out of the rows that a claim read, within the same transaction: a row that names nothing else is deleted.

@@ -18,7 +18,7 @@ use crate::domain::plant::Plant;
 use crate::domain::quality::Check;
 use crate::domain::quota::{Quota, Target};
 use crate::domain::times::Times;
-use crate::store::session::{Failure, query};
+use crate::store::session::{Failure, bounded, query};
 
 /// The law without what grows without end.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ async fn short_lists(client: &Client) -> Result<(Law, Numbers), Error> {
     let sql = "SELECT list, valid_from, valid_to, body, subject, id FROM law_entry WHERE list <> ALL ($1) \
                ORDER BY list, subject COLLATE \"C\", valid_from";
     let (mut law, mut ids) = (Law::default(), Numbers::new());
-    for row in client.query(sql, &[&LONG_LISTS.to_vec()]).await? {
+    for row in bounded(client.query(sql, &[&LONG_LISTS.to_vec()])).await? {
         let list: &str = row.try_get(0)?;
         if let Some(numbered) = NUMBERED.into_iter().find(|numbered| *numbered == list) {
             let id = i32::try_from(row.try_get::<_, i64>(5)?).unwrap_or(i32::MAX);

@@ -14,6 +14,7 @@ use super::plant::{Counts, Error, Refusal};
 use crate::domain::history::{Dated, History};
 use crate::domain::law::Law;
 use crate::domain::times::Times;
+use crate::store::session::bounded;
 
 /// A load for a time also takes marks and checks of so many hours before it: caps count a calendar year, due times the last
 /// check.
@@ -221,7 +222,7 @@ async fn stored_of(
     let sql = "SELECT DISTINCT e.list, e.subject, e.valid_from, e.valid_to, e.body FROM law_entry e \
                JOIN unnest($1::text[], $2::text[]) AS g(list, subject) ON g.list = e.list AND g.subject = e.subject";
     let mut stored: BTreeMap<Subject, Vec<Dated<Value>>> = BTreeMap::new();
-    for row in client.query(sql, &[&lists, &subjects]).await? {
+    for row in bounded(client.query(sql, &[&lists, &subjects])).await? {
         let dated = Dated { from: row.try_get(2)?, until: row.try_get(3)?, value: row.try_get(4)? };
         stored.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(dated);
     }
@@ -251,7 +252,7 @@ pub(super) async fn write(
             "UPDATE law_entry e SET valid_to = r.valid_to, revision = p.revision + 1 FROM {ROW}, plant_revision p \
              WHERE (e.list, e.subject, e.valid_from) = (r.list, r.subject, r.valid_from)"
         );
-        transaction.execute(&sql, &[&Value::Array(changes.ended.clone())]).await?;
+        bounded(transaction.execute(&sql, &[&Value::Array(changes.ended.clone())])).await?;
     }
     let sql = format!(
         "INSERT INTO law_entry (list, subject, outlet, valid_from, valid_to, body, revision, stored_at) \
@@ -259,7 +260,7 @@ pub(super) async fn write(
          FROM {ROW}, plant_revision p"
     );
     for chunk in changes.added.chunks(5000) {
-        transaction.execute(&sql, &[&Value::Array(chunk.to_vec()), &stored_at]).await?;
+        bounded(transaction.execute(&sql, &[&Value::Array(chunk.to_vec()), &stored_at])).await?;
     }
     name_windows(transaction, (&changes.added, &changes.ended), given, stored_at).await
 }
@@ -279,7 +280,7 @@ pub async fn load(client: &impl GenericClient, time: Option<(Timestamp, Timestam
                ORDER BY list, subject COLLATE \"C\", valid_from";
     let long: Vec<&str> = LONG_LISTS.to_vec();
     let mut law = Law::default();
-    for row in client.query(sql, &[&long, &earliest, &latest]).await? {
+    for row in bounded(client.query(sql, &[&long, &earliest, &latest])).await? {
         let list: &str = row.try_get(0)?;
         let times = Times { from: row.try_get(1)?, until: row.try_get(2)? };
         let mut body: Value = row.try_get(3)?;

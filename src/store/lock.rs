@@ -9,7 +9,7 @@ use tokio_postgres::{Client, GenericClient, Transaction};
 use crate::domain::times::Times;
 use crate::store::average::Averages;
 use crate::store::due::{hold_lanes, period_id};
-use crate::store::session::{Failure, execute, query};
+use crate::store::session::{Failure, bounded, execute, query};
 
 /// One period of one outlet that was submitted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -118,13 +118,14 @@ pub async fn lock(
     (from, until): (Timestamp, Timestamp),
     act: Act<'_>,
 ) -> Result<Option<i64>, Failure> {
-    let transaction = client.transaction().await?;
+    let transaction = bounded(client.transaction()).await?;
     exclusively(&transaction).await?;
     let sql = "INSERT INTO period_lock (outlet_id, locked_from, locked_until, locked_at, locked_by, reason) \
         SELECT o.id, $2, $3, $4, $5, $6 FROM outlet o WHERE o.code = $1 AND NOT EXISTS (SELECT 1 FROM period_lock l \
         WHERE l.outlet_id = o.id AND l.reopened_at IS NULL AND l.locked_from < $3 AND l.locked_until > $2) RETURNING id";
-    let row = transaction.query_opt(sql, &[&outlet, &from, &until, &act.at, &act.by, &act.reason]).await?;
-    transaction.commit().await?;
+    let row =
+        bounded(transaction.query_opt(sql, &[&outlet, &from, &until, &act.at, &act.by, &act.reason])).await?;
+    bounded(transaction.commit()).await?;
     Ok(row.map(|row| row.get(0)))
 }
 
@@ -133,11 +134,11 @@ pub async fn lock(
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn reopen(client: &mut Client, id: i64, act: Act<'_>) -> Result<bool, Failure> {
-    let transaction = client.transaction().await?;
+    let transaction = bounded(client.transaction()).await?;
     exclusively(&transaction).await?;
     let sql = "UPDATE period_lock SET reopened_at = $2, reopened_by = $3, reopen_reason = $4 WHERE id = $1 AND reopened_at IS NULL \
         RETURNING outlet_id, locked_from, locked_until";
-    let Some(row) = transaction.query_opt(sql, &[&id, &act.at, &act.by, &act.reason]).await? else {
+    let Some(row) = bounded(transaction.query_opt(sql, &[&id, &act.at, &act.by, &act.reason])).await? else {
         return Ok(false);
     };
     let (outlet_id, from, until): (i32, Timestamp, Timestamp) = (row.get(0), row.get(1), row.get(2));
@@ -146,20 +147,19 @@ pub async fn reopen(client: &mut Client, id: i64, act: Act<'_>) -> Result<bool, 
         SELECT DISTINCT (outlet_id % 16)::smallint, ARRAY[outlet_id], source_id, period, start, $4::timestamptz FROM (\
         SELECT outlet_id, source_id, period, start FROM average_long WHERE outlet_id = $1 AND source_id = 1 AND start >= $2 AND start < $3 \
         UNION SELECT outlet_id, source_id, period, start FROM locked_row WHERE outlet_id = $1 AND start >= $2 AND start < $3) w";
-    transaction.execute(due, &[&outlet_id, &from, &until, &act.at]).await?;
+    bounded(transaction.execute(due, &[&outlet_id, &from, &until, &act.at])).await?;
     let forget = "DELETE FROM locked_row WHERE outlet_id = $1 AND start >= $2 AND start < $3";
-    transaction.execute(forget, &[&outlet_id, &from, &until]).await?;
+    bounded(transaction.execute(forget, &[&outlet_id, &from, &until])).await?;
     let reckon = "INSERT INTO reckoning_due (outlet_id, since, due_at) VALUES ($1, $2, $3)";
-    transaction.execute(reckon, &[&outlet_id, &from, &act.at]).await?;
-    transaction.commit().await?;
+    bounded(transaction.execute(reckon, &[&outlet_id, &from, &act.at])).await?;
+    bounded(transaction.commit()).await?;
     Ok(true)
 }
 
 async fn exclusively(transaction: &Transaction<'_>) -> Result<(), Failure> {
-    transaction
-        .batch_execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE period_lock IN SHARE ROW EXCLUSIVE MODE")
-        .await?;
-    Ok(hold_lanes(transaction).await?)
+    let alone = "SET LOCAL lock_timeout = '10s'; LOCK TABLE period_lock IN SHARE ROW EXCLUSIVE MODE";
+    bounded(transaction.batch_execute(alone)).await?;
+    hold_lanes(transaction).await
 }
 
 /// Every lock, newest first, of one outlet or of all.
@@ -169,7 +169,7 @@ async fn exclusively(transaction: &Transaction<'_>) -> Result<(), Failure> {
 pub async fn list(client: &impl GenericClient, outlet: Option<&str>) -> Result<Vec<Lock>, Failure> {
     let sql = "SELECT l.id, o.code, l.locked_from, l.locked_until, l.locked_at, l.locked_by, l.reason, l.reopened_at, l.reopened_by, \
         l.reopen_reason FROM period_lock l JOIN outlet o ON o.id = l.outlet_id WHERE $1::text IS NULL OR o.code = $1 ORDER BY l.id DESC LIMIT 1000";
-    let rows = client.query(sql, &[&outlet]).await?;
+    let rows = bounded(client.query(sql, &[&outlet])).await?;
     Ok(rows
         .iter()
         .map(|row| Lock {

@@ -5,6 +5,8 @@
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
+use crate::store::session::{Failure, bounded};
+
 /// Name and text of every migration. Listed by hand, so that a new file cannot be missed by an incremental build; a test
 /// compares the list with the folder.
 const MIGRATIONS: [(&str, &str); 6] = [
@@ -25,11 +27,11 @@ pub enum MigrateError {
     #[error(
         "another migration holds the lock for longer than the time-out; wait for it or end it, then run again"
     )]
-    Busy { source: tokio_postgres::Error },
+    Busy { source: Failure },
     #[error("the migration stopped; what was applied stays, correct the cause and run again")]
     Stopped { source: refinery::Error },
     #[error("the database failed during the migration; run it again")]
-    Database { source: tokio_postgres::Error },
+    Database { source: Failure },
 }
 
 /// What a run did.
@@ -41,23 +43,23 @@ pub struct Migrated {
     pub version: i32,
 }
 
-/// Applies what is missing. The client's own time-outs hold for the lock, none for the migrations; afterwards they
-/// are as before.
+/// Applies what is missing. The client's own time-outs hold for the lock, none for the migrations (one may rewrite a large
+/// table); afterwards they are as before.
 ///
 /// # Errors
 /// [`MigrateError`]
 pub async fn migrate(client: &mut Client) -> Result<Migrated, MigrateError> {
     let database = |source| MigrateError::Database { source };
-    let before = client.query_one("SHOW statement_timeout", &[]).await.map_err(database)?;
-    let before: String = before.try_get(0).map_err(database)?;
-    client.batch_execute("SET statement_timeout = 0").await.map_err(database)?;
-    client
-        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
+    let before = bounded(client.query_one("SHOW statement_timeout", &[])).await.map_err(database)?;
+    let before: String = before.try_get(0).map_err(|error| database(error.into()))?;
+    bounded(client.batch_execute("SET statement_timeout = 0")).await.map_err(database)?;
+    bounded(client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]))
         .await
         .map_err(|source| MigrateError::Busy { source })?;
     let outcome = apply(client).await;
-    let release = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
-    let restore = client.execute("SELECT set_config('statement_timeout', $1, false)", &[&before]).await;
+    let release = bounded(client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK])).await;
+    let restore =
+        bounded(client.execute("SELECT set_config('statement_timeout', $1, false)", &[&before])).await;
     let migrated = outcome?;
     release.map_err(database)?;
     restore.map_err(database)?;
@@ -74,10 +76,9 @@ async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
         .await
         .map_err(stopped)?;
     let applied = report.applied_migrations().iter().map(|migration| migration.name().to_owned()).collect();
-    let version = client
-        .query_one("SELECT max(version)::int4 FROM migration", &[])
-        .await
-        .and_then(|row| row.try_get(0))
+    let newest = bounded(client.query_one("SELECT max(version)::int4 FROM migration", &[])).await;
+    let version = newest
+        .and_then(|row| row.try_get(0).map_err(Failure::from))
         .map_err(|source| MigrateError::Database { source })?;
     Ok(Migrated { applied, version })
 }

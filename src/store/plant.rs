@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::catalogue::{Catalogue, Dangling, NotifyChannel};
 use crate::domain::plant::Plant;
 use crate::store::law;
+use crate::store::session::{Failure, bounded};
 
 pub use compare::{Counts, Refusal, Saved};
 pub(super) use read::catalogue;
@@ -31,7 +32,7 @@ pub enum Error {
     #[error("the database failed; nothing was saved")]
     Database {
         #[from]
-        source: tokio_postgres::Error,
+        source: Failure,
     },
     /// Whose fault: the caller.
     #[error("{0}")]
@@ -50,6 +51,12 @@ pub enum Error {
     },
     #[error("the plant changed {LOAD_ATTEMPTS} times while it was loaded; try again")]
     Restless,
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Error {
+        Error::Database { source: error.into() }
+    }
 }
 
 /// Every contradiction between a catalogue and what is stored.
@@ -71,8 +78,8 @@ impl fmt::Display for Refusals {
 /// # Errors
 /// [`Error::Refused`] with every contradiction; nothing is saved then, nor after any other error.
 pub async fn save(client: &mut Client, catalogue: &Catalogue) -> Result<Saved, Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let transaction = bounded(client.transaction()).await?;
+    bounded(transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])).await?;
     let stored = read::catalogue(&transaction).await?;
     let changes = compare::compare(&stored, catalogue);
     let of_law = law::compare(&transaction, &catalogue.law).await?;
@@ -88,9 +95,9 @@ pub async fn save(client: &mut Client, catalogue: &Catalogue) -> Result<Saved, E
     if saved.changes_anything() {
         write::write(&transaction, changes).await?;
         law::write(&transaction, of_law, &catalogue.law, clock::now()).await?;
-        transaction.execute("UPDATE plant_revision SET revision = revision + 1", &[]).await?;
+        bounded(transaction.execute("UPDATE plant_revision SET revision = revision + 1", &[])).await?;
     }
-    transaction.commit().await?;
+    bounded(transaction.commit()).await?;
     Ok(saved)
 }
 
@@ -99,7 +106,7 @@ pub async fn save(client: &mut Client, catalogue: &Catalogue) -> Result<Saved, E
 /// # Errors
 /// [`Error::Database`]
 pub async fn revision(client: &Client) -> Result<i64, Error> {
-    let row = client.query_one("SELECT revision FROM plant_revision", &[]).await?;
+    let row = bounded(client.query_one("SELECT revision FROM plant_revision", &[])).await?;
     Ok(row.try_get(0)?)
 }
 

@@ -69,6 +69,7 @@ pub fn config(folder: &Path, broker: u16, stubs: &[&Stub]) -> String {
 
 struct Gateway {
     running: Running,
+    reporting: Reporting,
     shutdown: Shutdown,
 }
 
@@ -76,13 +77,20 @@ impl Gateway {
     async fn start(text: &str) -> Gateway {
         let config = parse("test", text).unwrap_or_else(|problems| panic!("{problems}"));
         let shutdown = Shutdown::new();
-        let running = start(config, Reporting::default(), shutdown.clone()).await.unwrap();
-        Gateway { running, shutdown }
+        let reporting = Reporting::default();
+        let running = start(config, reporting.clone(), shutdown.clone()).await.unwrap();
+        Gateway { running, reporting, shutdown }
     }
 
     async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(LIMIT, self.running.wait()).await.expect("stops in time").unwrap();
+    }
+
+    /// What Prometheus gets of this part.
+    fn says_ready(&self, part: &str) -> bool {
+        let text = self.reporting.metrics.render().unwrap();
+        text.contains(&format!("cems_ready{{part=\"{part}\"}} 1\n"))
     }
 
     fn spooled(&self) -> u64 {
@@ -207,7 +215,9 @@ async fn nothing_is_lost_when_the_broker_is_killed() {
         until("records arrive", || centre.count("live") + centre.count("backfill") >= before + 2).await;
         broker.kill().await;
         until("records pile up", || gateway.spooled() >= 4).await;
+        until("it says so", || !gateway.says_ready("broker") && gateway.says_ready("spool")).await;
         broker.restart().await.unwrap();
+        until("it says that it is back", || gateway.says_ready("broker")).await;
         until(&format!("round {round}: the spool is empty again"), || gateway.spooled() == 0).await;
     }
     gateway.stop().await;

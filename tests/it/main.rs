@@ -53,6 +53,22 @@ mod identical;
 mod hostile;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
+/// Messages that cannot be read.
+mod unreadable;
+/// Configuration changes while readings flow.
+mod configuration;
+/// One percent of poison.
+mod poison;
+/// Two hundred mistakes.
+mod mutated;
+/// The time zone of the machine.
+mod time_zone;
+/// A broker that hangs.
+mod hung_broker;
+/// An outlet moves to another gateway.
+mod moved;
+/// A gateway's spool is gone.
+mod lost_spool;
 /// Quarantine: its cap, retry and discard.
 mod quarantine;
 /// `cems verify` against a superuser.

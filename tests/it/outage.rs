@@ -44,6 +44,26 @@ fn second() -> i64 {
 }
 
 impl World {
+    /// What the centre says at this address.
+    async fn get(&self, path: &str) -> (u16, String) {
+        let http = cems::central::notify::webhook::client().unwrap();
+        let answer = http.get(self.centre.url(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// What people and Prometheus get while a part is missing, or is not.
+    async fn shows(&self, part: &str, ready: bool) {
+        let (status, text) = self.get("/readyz").await;
+        let body: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(body["parts"][part]["ready"], ready, "{text}");
+        assert!(ready || status == 503, "{status}");
+        let detail = body["parts"][part]["detail"].as_str().unwrap();
+        assert_eq!(detail == "ok", ready, "what is wrong is said: {text}");
+        let (_, text) = self.get("/metrics").await;
+        let figure = format!("cems_ready{{part=\"{part}\"}} {}\n", u8::from(ready));
+        assert!(text.contains(&figure), "{figure}: {text}");
+    }
+
     /// Waits until the centre says that this part is missing, and only this one.
     async fn says_missing(&self, part: &str) {
         wait_until(LIMIT, "the centre to say what is missing", || async {
@@ -53,6 +73,7 @@ impl World {
             if missing == [part] { Ok(()) } else { Err(parts) }
         })
         .await;
+        self.shows(part, false).await;
     }
 
     /// Waits for readings of this second or later; says how long that took.
@@ -65,6 +86,8 @@ impl World {
             back.elapsed().as_secs_f64()
         );
         all_ready(&self.centre).await;
+        self.shows("broker", true).await;
+        self.shows("database", true).await;
         self.plant.all_receipted(limit).await;
         println!("{what}: all receipted after {:.1} s", back.elapsed().as_secs_f64());
         client

@@ -83,8 +83,38 @@ struct Offence {
 
 type Rule = fn(&Source) -> Vec<Offence>;
 
-const RULES: [Rule; 9] =
-    [first_line, length, file_name, dependencies, domain_words, sql, module_docs, never, no_fixed_waiting];
+const RULES: [Rule; 10] = [
+    first_line,
+    length,
+    file_name,
+    dependencies,
+    domain_words,
+    sql,
+    module_docs,
+    never,
+    no_fixed_waiting,
+    database_calls,
+];
+
+/// What waits for the database.
+const DATABASE_CALLS: [&str; 10] = [
+    ".query(",
+    ".query_one(",
+    ".query_opt(",
+    ".query_raw(",
+    ".simple_query(",
+    ".execute(",
+    ".batch_execute(",
+    ".prepare(",
+    ".transaction(",
+    ".commit(",
+];
+/// Calls that are bounded otherwise than by `bounded(` right before them, how many, and how.
+const BOUNDED_OTHERWISE: [(&str, usize, &str); 3] = [
+    ("src/store/connect.rs", 1, "a time-out of its own"),
+    ("src/store/scan.rs", 3, "the flight that they travel in is bounded as a whole"),
+    ("src/store/due.rs", 1, "it is handed to who bounds it"),
+];
 
 fn first_line(source: &Source) -> Vec<Offence> {
     let told = source.text.starts_with("//!");
@@ -215,6 +245,34 @@ fn no_fixed_waiting(source: &Source) -> Vec<Offence> {
     }
     let remedy = "wait for a condition with support::wait::wait_until";
     source.find("sleep(").map(|line| source.offence(line, "no test waits for a time", remedy)).collect()
+}
+
+/// A server that hangs must not hold anybody for ever: its own time-outs end with it.
+fn database_calls(source: &Source) -> Vec<Offence> {
+    let talks = ["src/store/", "src/central/", "src/web/", "src/cli/"];
+    if !talks.iter().any(|folder| source.path.starts_with(folder)) {
+        return Vec::new();
+    }
+    let allowed = BOUNDED_OTHERWISE.iter().find(|(path, ..)| *path == source.path);
+    let allowed = allowed.map_or(0, |(_, count, _)| *count);
+    let code = source.code.join("\n");
+    let mut unbounded = Vec::new();
+    for call in DATABASE_CALLS {
+        for (start, _) in code.match_indices(call) {
+            let part_of_receiver = |letter: char| letter.is_alphanumeric() || "_.&\n ".contains(letter);
+            // That of an address is none.
+            if code[start..].starts_with(".query()") {
+                continue;
+            }
+            if !code[..start].trim_end_matches(part_of_receiver).ends_with("bounded(") {
+                unbounded.push(code[..start].lines().count());
+            }
+        }
+    }
+    unbounded.sort_unstable();
+    let remedy = "write `bounded(client.query(..)).await`, or use store::session::query and its kin";
+    let line = |line: &usize| source.offence(*line, "every call of the database has a bound", remedy);
+    if unbounded.len() == allowed { Vec::new() } else { unbounded.iter().map(line).collect() }
 }
 
 fn offences(source: &Source) -> Vec<Offence> {
@@ -363,4 +421,27 @@ fn tests_wait_for_conditions() {
     breaks("tests/it/a.rs", "//! Doc.\nfn a() { std::thread::sleep(b) }\n", 2, "waits for a time");
     keeps(WAITING, "//! Doc.\nfn a() { std::thread::sleep(b) }\n");
     keeps("tests/it/a.rs", "//! Doc.\nfn a() { f(\"pg_sleep(60)\") }\n");
+}
+
+#[test]
+fn a_call_of_the_database_is_bounded() {
+    breaks(
+        "src/store/a.rs",
+        "//! Doc.\nlet rows = client\n    .query(sql, &[])\n    .await?;\n",
+        3,
+        "has a bound",
+    );
+    breaks("src/cli/a.rs", "//! Doc.\ntransaction.commit().await?;\n", 2, "has a bound");
+    breaks(
+        "src/web/a.rs",
+        "//! Doc.\nbounded(sleep()); client.execute(sql, &[]).await?;\n",
+        2,
+        "has a bound",
+    );
+    keeps("src/store/a.rs", "//! Doc.\nlet rows = bounded(client.query(sql, &[])).await?;\n");
+    keeps(
+        "src/central/a.rs",
+        "//! Doc.\nbounded(\n    self.client\n        .batch_execute(sql),\n)\n.await?;\nquery(client, sql, &[]).await?;\n",
+    );
+    keeps("src/gateway/a.rs", "//! Doc.\nwrite.commit()?;\n");
 }

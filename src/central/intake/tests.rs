@@ -70,6 +70,31 @@ fn one_bad_line_stops_no_other_and_keeps_its_number() {
 }
 
 #[test]
+fn a_message_that_cannot_be_read_is_kept_whole_under_all_its_numbers() {
+    let plant = plant();
+    let seqs = |payload: &[u8]| {
+        let taken = take(&arrival("cems/v1/gw-1/live", payload.to_vec()), &plant);
+        let seqs = taken.iter().map(|taken| match taken {
+            Taken::Refused(kept) => (kept.seqs, kept.payload.clone()),
+            Taken::Scan(_) | Taken::Event(_) => panic!("{taken:?}"),
+        });
+        seqs.collect::<Vec<_>>()
+    };
+    for payload in [&b"\x1f\x8b\x08 packed"[..], b"half\nof it", b"", b"1\n2\n3\n4", b"{}\n"] {
+        assert_eq!(seqs(payload), [(Some((10, 12)), payload.to_vec())]);
+    }
+    // As many lines as numbers: each keeps its own.
+    for payload in [&b"10\n11\n12"[..], b"10\n11\n12\n"] {
+        let each = |seq: u64| (Some((seq, seq)), seq.to_string().into_bytes());
+        assert_eq!(seqs(payload), [each(10), each(11), each(12)]);
+    }
+    // One that says its number by itself is not told by its place.
+    let one = record().encode();
+    let text = String::from_utf8(one).unwrap().replace("\"seq\":10", "\"seq\":12").replace("31.2", "31.20");
+    assert_eq!(seqs(text.as_bytes()), [(Some((12, 12)), text.clone().into_bytes())]);
+}
+
+#[test]
 fn every_fault_has_its_own_words() {
     let change = |edit: fn(&mut Record)| {
         let mut changed = record();

@@ -20,7 +20,10 @@ use crate::store::session::{Failure, bounded};
 
 impl Writer {
     /// Keeps refused records whole and tells a person, in one transaction. What finds no room gets no receipt.
-    pub(super) async fn keep(
+    ///
+    /// # Errors
+    /// As [`Writer::on_batch`].
+    pub async fn keep(
         &mut self,
         refused: Vec<Kept>,
         now: Timestamp,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +28,9 @@ use crate::telemetry::Readiness;
 
 /// Commands waiting at most; one is one scan, one deletion or one read.
 const QUEUE: usize = 4096;
+
+/// A disk that hangs holds up nobody for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happened to the spool, for the publisher.
 #[derive(Debug)]
@@ -108,7 +112,7 @@ impl Keeper {
         }
     }
 
-    /// Has records of the past kept; they are on disk when this returns.
+    /// Has records of the past kept; they are on disk when this returns. It takes as long as the disk does.
     ///
     /// # Errors
     /// [`NotKept`]; then none of them is.
@@ -133,7 +137,7 @@ impl Keeper {
     pub async fn newest(&self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(Command::Newest(Newest { within, most, most_bytes, reply })).ok()?;
-        answer.await.ok()?
+        tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
     }
 
     /// The spool as it is, and notice of changes.

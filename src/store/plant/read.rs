@@ -18,10 +18,11 @@ use crate::domain::plant::{
     OutletSettings, StateBasis, Unit,
 };
 use crate::domain::pollutant::{Factor, Pollutant, Role};
+use crate::store::session::bounded;
 
 /// Reads everything. Within a transaction it is of one moment; outside see `load_catalogue`.
 pub(in crate::store) async fn catalogue(client: &impl GenericClient) -> Result<Catalogue, Error> {
-    let read = async |sql: &'static str| client.query(sql, &[]).await;
+    let read = async |sql: &'static str| bounded(client.query(sql, &[])).await;
     let (pollutants, rules, enterprises, gateways, outlets) = try_join!(
         read("SELECT * FROM pollutant ORDER BY code COLLATE \"C\""),
         read("SELECT * FROM rule ORDER BY code COLLATE \"C\", valid_from"),
@@ -65,7 +66,7 @@ pub(in crate::store) async fn catalogue(client: &impl GenericClient) -> Result<C
 
 /// Notification channels, by name.
 pub(super) async fn notify(client: &impl GenericClient) -> Result<Vec<NotifyChannel>, Error> {
-    let rows = client.query("SELECT * FROM notify_channel ORDER BY name COLLATE \"C\"", &[]).await?;
+    let rows = bounded(client.query("SELECT * FROM notify_channel ORDER BY name COLLATE \"C\"", &[])).await?;
     each(&rows, "notify_channel", |columns| {
         Ok(NotifyChannel {
             id: columns.get("id")?,

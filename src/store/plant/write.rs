@@ -5,6 +5,7 @@ use tokio_postgres::Transaction;
 
 use super::Error;
 use super::compare::Changes;
+use crate::store::session::bounded;
 
 /// Rows a statement: bounds the message and the time-out's work.
 const CHUNK: usize = 5000;
@@ -39,7 +40,7 @@ pub(super) async fn write(transaction: &Transaction<'_>, changes: Changes) -> Re
 async fn run(transaction: &Transaction<'_>, sql: &str, mut rows: Vec<Value>) -> Result<(), Error> {
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(CHUNK));
-        transaction.execute(sql, &[&Value::Array(rows)]).await?;
+        bounded(transaction.execute(sql, &[&Value::Array(rows)])).await?;
         rows = rest;
     }
     Ok(())

@@ -108,6 +108,11 @@ impl Centre {
 
     /// Stops it and waits until it has ended.
     pub async fn stop(mut self) {
+        self.shut().await;
+    }
+
+    /// The same, when its owner goes on.
+    pub async fn shut(&mut self) {
         self.shutdown.cancel();
         self.running.take().unwrap().ended().await;
     }

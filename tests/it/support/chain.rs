@@ -20,8 +20,8 @@ pub struct Chain {
     pub centre: Centre,
     pub client: Client,
     pub webhook: Webhook,
-    _database: TestDatabase,
-    _broker: Own<cems::embedded::Mosquitto>,
+    pub database: TestDatabase,
+    pub broker: Own<cems::embedded::Mosquitto>,
 }
 
 impl Chain {
@@ -34,7 +34,7 @@ impl Chain {
         all_ready(&centre).await;
         let plant = Plant::start(broker.port()).await;
         flows(&client, cems::clock::now().as_second(), LIMIT).await;
-        Chain { plant, centre, client, webhook, _database: database, _broker: broker }
+        Chain { plant, centre, client, webhook, database, broker }
     }
 }
 

@@ -61,6 +61,22 @@ impl Plant {
         tokio::time::timeout(LIMIT, running.wait()).await.expect("the gateway is to end").unwrap();
     }
 
+    /// The gateway's configuration, as its file would be.
+    pub fn configuration(&self) -> &str {
+        &self.configuration
+    }
+
+    /// Another configuration, from the gateway's next start on.
+    pub fn configure(&mut self, text: String) {
+        self.configuration = text;
+    }
+
+    /// Deletes the spool, as a card that is exchanged; what the gateway notes beside it stays. The gateway must not run.
+    pub fn lose_spool(&self) {
+        assert!(self.gateway.is_none());
+        std::fs::remove_file(self.folder.path().join("spool").join("spool.redb")).unwrap();
+    }
+
     /// A hand on the analysers.
     pub fn control(&self) -> Control {
         self.simulator.control()
