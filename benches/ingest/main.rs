@@ -40,7 +40,7 @@ const GATEWAYS: usize = 1000;
 /// Outlets whose analysers are real, behind one more gateway.
 const REGISTERS: usize = 200;
 /// Messages of a gateway under way at full speed.
-const WINDOW: usize = 8;
+const WINDOW: usize = 6;
 /// Scans of one catch-up message.
 const TOGETHER: usize = 8;
 
@@ -99,7 +99,7 @@ async fn ratio(world: &World, crowd: &mut Crowd) {
         crowd.script(&scans, TOGETHER, "backfill", |_| Duration::ZERO);
         world.settle().await;
         let before = world.cpu();
-        let outcome = crowd.run(Pace::Full { window: WINDOW }).await;
+        let outcome = crowd.run(Pace::Full { window: WINDOW / 2 }).await;
         cpu_catch.push(world.cpu().since(before));
         catches.push(speed(scans.len(), &outcome));
         println!("  round {round}: catch-up {:.0} readings/s", catches.last().unwrap());

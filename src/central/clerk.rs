@@ -1,7 +1,7 @@
 //! Receipts on their way out: gathered for each gateway, so that at full speed one receipt covers several messages.
 //!
 //! Each receipt costs the broker about as much as a message. So no more than [`PER_SECOND`] leave: at a province's pace each goes at
-//! once, at full speed they wait a tenth of a second and grow longer instead of more.
+//! once, at full speed they wait a little and grow longer instead of more.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::mqtt::topic::Lane;
 /// Receipts a second at most.
 const PER_SECOND: u32 = 8_000;
 /// None waits longer.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_millis(60);
 /// Batches that may wait to be gathered; beyond that writers wait too.
 const QUEUE: usize = 64;
 

@@ -14,6 +14,7 @@ pub struct Meters {
     scans_known: Counter,
     quarantined: Counter,
     withheld: Counter,
+    left_out: Counter,
     windows: Counter,
     revisions: Counter,
     deliveries: Counter,
@@ -34,6 +35,7 @@ impl Meters {
             scans_known: Counter::default(),
             quarantined: Counter::default(),
             withheld: Counter::default(),
+            left_out: Counter::default(),
             windows: Counter::default(),
             revisions: Counter::default(),
             deliveries: Counter::default(),
@@ -56,6 +58,11 @@ impl Meters {
                 "receipts_withheld",
                 "Refused records, counted at each try, that got no receipt since quarantine is full for their gateway",
                 meters.withheld.clone(),
+            );
+            registry.register(
+                "messages_left_out",
+                "MQTT messages that found no room and come again for want of a receipt",
+                meters.left_out.clone(),
             );
             registry.register("windows", "Windows computed", meters.windows.clone());
             registry.register(
@@ -101,6 +108,11 @@ impl Meters {
     /// So many records got no receipt since quarantine is full for their gateway.
     pub fn withheld(&self, records: u64) {
         self.withheld.inc_by(records);
+    }
+
+    /// A message found no room.
+    pub fn left_out(&self) {
+        self.left_out.inc();
     }
 
     /// Windows were computed; of them `changed` made a revision.

@@ -154,7 +154,7 @@ impl Writer {
         let (mut scans, mut events, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for taken in self.take_all(arrivals, &plant).await? {
             match taken {
-                Taken::Scan(scan) => scans.push(*scan),
+                Taken::Scan(scan) => scans.push(scan),
                 Taken::Event(event) => events.push(*event),
                 Taken::Refused(kept) => refused.push(*kept),
             }
@@ -192,7 +192,8 @@ impl Writer {
     }
 
     /// Validates and corrects; makes partitions and provenance numbers that are missing.
-    async fn ready(&mut self, scans: Vec<TakenScan>) -> Result<Vec<Ready>, Failure> {
+    async fn ready(&mut self, mut scans: Vec<Box<TakenScan>>) -> Result<Vec<Ready>, Failure> {
+        scans.sort_by_key(|scan| (scan.outlet.id, scan.at));
         self.partitions
             .ensure(&mut self.session, Partitioned::Scan, scans.iter().map(|scan| scan.at))
             .await?;
@@ -231,7 +232,6 @@ impl Writer {
                 sightings,
             });
         }
-        ready.sort_by_key(|ready| ready.row.key());
         Ok(ready)
     }
 
@@ -381,8 +381,12 @@ fn is_fresh(scan: &TakenScan) -> bool {
 
 /// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
 fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
-    let (mut unique, mut repeated, mut conflicts): (Vec<Ready>, Vec<Origin>, Vec<Kept>) =
-        (Vec::new(), Vec::new(), Vec::new());
+    let (mut repeated, mut conflicts): (Vec<Origin>, Vec<Kept>) = (Vec::new(), Vec::new());
+    // Nearly always so.
+    if sorted.windows(2).all(|pair| matches!(pair, [a, b] if a.row.key() != b.row.key())) {
+        return (sorted, repeated, conflicts);
+    }
+    let mut unique: Vec<Ready> = Vec::with_capacity(sorted.len());
     for ready in sorted {
         match unique.last() {
             Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => {

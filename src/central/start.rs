@@ -24,7 +24,7 @@ use crate::central::windows::Closer;
 use crate::config::central::Central;
 use crate::domain::plant::Plant;
 use crate::domain::regime::HJ75_2017;
-use crate::mqtt::connection::Settings;
+use crate::mqtt::connection::HELD_MESSAGES;
 use crate::shutdown::Shutdown;
 use crate::store::frame::Frames;
 use crate::store::session::Session;
@@ -163,8 +163,9 @@ fn ingest(
 ) {
     let start = uuid::Uuid::now_v7().simple().to_string();
     let (live, past) = settings(&config.mqtt, links.broker.clone(), &start);
-    let queue = |settings: &Settings| mpsc::channel(usize::from(settings.inflight) + 64);
-    let ((live_queue, live_queued), (past_queue, past_queued)) = (queue(&live), queue(&past));
+    // Room for all that the connections hold.
+    let (live_queue, live_queued) = mpsc::channel(HELD_MESSAGES);
+    let (past_queue, past_queued) = mpsc::channel(HELD_MESSAGES);
     let inbox = Arc::new(Inbox::new(live_queued, past_queued));
     let (line, outbox) = watch::channel(None);
     let desk = Desk {
@@ -178,11 +179,17 @@ fn ingest(
         let writer = Writer::new(shared.clone(), Session::new(&links.database));
         tasks.spawn(write(writer, (Arc::clone(&inbox), takes), clerk.clone(), desk.clone()));
     }
-    let ears =
-        Ears { life: shared.life.clone(), readiness: reporting.readiness.clone(), queue: live_queue, line };
+    let ears = Ears {
+        life: shared.life.clone(),
+        readiness: reporting.readiness.clone(),
+        queue: live_queue,
+        meters: shared.meters.clone(),
+        line,
+    };
     tasks.spawn(listen(live, ears, shutdown.clone()));
     let told = (outbox, reporting.readiness.clone());
-    tasks.spawn(listen_to_the_past(past, past_queue, told, shutdown.clone()));
+    let heard = (past_queue, shared.meters.clone());
+    tasks.spawn(listen_to_the_past(past, heard, told, shutdown.clone()));
 }
 
 async fn load(database: &str) -> Result<(Plant, Frames), Error> {

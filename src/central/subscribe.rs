@@ -1,6 +1,5 @@
-//! From the broker to the writers and back: messages in, receipts and acknowledgements out. The queues to the writers are as
-//! long as the broker's windows for us, so they never block a connection; a slow database shows as unacknowledged messages
-//! at the broker.
+//! From the broker to the writers and back: messages in, receipts and acknowledgements out. The queues to the writers have room for all
+//! that a connection holds, so they never block one; a slow database shows as unacknowledged messages at the broker.
 //!
 //! Live and backfill come by connections of their own, each with its own window, and writers take live first: what was just
 //! measured never waits behind the past, neither at the broker nor here, however many gateways send at once what they have kept.
@@ -14,6 +13,7 @@ use crate::central::clerk::Clerk;
 use crate::central::inbox::{Inbox, Queued, Takes};
 use crate::central::intake::{Arrival, line_by_line};
 use crate::central::life::{Connection, Life};
+use crate::central::meters::Meters;
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
 use crate::clock;
@@ -43,6 +43,7 @@ pub struct Ears {
     pub life: Life,
     pub readiness: Readiness,
     pub queue: mpsc::Sender<Queued>,
+    pub meters: Meters,
     pub line: watch::Sender<Option<Outbox>>,
 }
 
@@ -108,6 +109,7 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
                 }
             }
             Notice::Message(message) => sort(*message, &ears).await,
+            Notice::LeftOut => ears.meters.left_out(),
         }
     }
 }
@@ -116,7 +118,7 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
 /// is shut.
 pub async fn listen_to_the_past(
     settings: Settings,
-    queue: mpsc::Sender<Queued>,
+    (queue, meters): (mpsc::Sender<Queued>, Meters),
     (line, readiness): (Line, Readiness),
     shutdown: Shutdown,
 ) {
@@ -139,9 +141,9 @@ pub async fn listen_to_the_past(
                     readiness.set(BACKFILL, false, &reason);
                 }
             }
-            Notice::Message(message) => {
-                enqueue(&queue, queued(*message, clock::now())).await;
-            }
+            // The receiver is only gone at shutdown.
+            Notice::Message(message) => drop(queue.send(queued(*message, clock::now())).await),
+            Notice::LeftOut => meters.left_out(),
         }
     }
 }
@@ -172,18 +174,12 @@ async fn sort(message: Message, ears: &Ears) {
             ears.life.heard_gateway(gateway, received_at, status.as_ref().and_then(as_stored));
         }
         if lane == Lane::Status {
-            punch(message.ticket).await;
+            message.ticket.punch();
             return;
         }
     }
-    enqueue(&ears.queue, queued(message, received_at)).await;
-}
-
-/// The queue is longer than the broker's window, so there is room for whatever must be acknowledged. What comes with QoS 0 keeps to no
-/// window: should it fill the queue, it is left out, and comes again for want of a receipt.
-async fn enqueue(queue: &mpsc::Sender<Queued>, queued: Queued) {
     // The receiver is only gone at shutdown.
-    let _left_out = tokio::time::timeout(HAND_OVER, queue.send(queued)).await;
+    let _closed = ears.queue.send(queued(message, received_at)).await;
 }
 
 fn queued(message: Message, received_at: jiff::Timestamp) -> Queued {
@@ -223,22 +219,15 @@ pub async fn write(mut writer: Writer, (inbox, takes): (Arc<Inbox>, Takes), cler
             batch.into_iter().map(|queued| (queued.arrival, queued.ticket)).unzip();
         let Some(receipts) = commit(&mut writer, &arrivals, (&clerk, &desk)).await else { return };
         clerk.send(receipts).await;
-        for ticket in tickets {
-            punch(ticket).await;
-        }
+        tickets.into_iter().for_each(Ticket::punch);
     }
-}
-
-/// Acknowledges a message. A connection that does not take it in time is broken, and the broker sends again.
-async fn punch(ticket: Ticket) {
-    let _broken = tokio::time::timeout(HAND_OVER, ticket.punch()).await;
 }
 
 /// What a writer reports to, and what ends it.
 #[derive(Clone)]
 pub struct Desk {
     pub readiness: Readiness,
-    pub meters: crate::central::meters::Meters,
+    pub meters: Meters,
     pub shutdown: Shutdown,
 }
 

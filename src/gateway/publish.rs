@@ -194,6 +194,8 @@ impl Publisher {
                 self.dispatch.disconnected(now);
             }
             Notice::Message(message) => self.on_message(&message, now),
+            // Receipts that are left out are repeated when their records come again.
+            Notice::LeftOut => {}
         }
     }
 

@@ -2,9 +2,13 @@
 //! pending messages and shifts the publish/ack mapping), after a back-off with jitter. What was under way is lost by
 //! design: only a receipt counts as delivered, so whoever publishes must be ready to publish again.
 //!
-//! Nothing here blocks the connection for its consumer: the notice queue is longer than the number of unacknowledged
-//! messages that the broker may have under way, so a slow consumer shows as back-pressure at the broker.
+//! Nothing here blocks the connection for its consumer, or it could neither ping nor acknowledge. A slow consumer shows as
+//! back-pressure at the broker, which sends no more than its window without acknowledgements. But mosquitto 2.0.11 keeps to that window
+//! only until the first of them: as soon as one comes, it sends all that it has queued. So what is held here is bounded by bytes
+//! ([`HELD_BYTES`]); a message above that is acknowledged and left out, and comes again for want of a receipt.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +24,13 @@ use crate::shutdown::Shutdown;
 const CONNECT_SECONDS: u64 = 5;
 /// For the goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Bytes of messages of one connection that are held at most.
+pub const HELD_BYTES: usize = 48 * 1024 * 1024;
+/// What a message takes besides its payload.
+const MESSAGE_BYTES: usize = 512;
+/// So no more messages are held.
+pub const HELD_MESSAGES: usize = HELD_BYTES / MESSAGE_BYTES;
 
 /// How to reach the broker and what to ask of it.
 #[derive(Clone)]
@@ -56,6 +67,8 @@ pub enum Notice {
     Lost(String),
     /// A message.
     Message(Box<Message>),
+    /// A message was left out, since too many are not dealt with.
+    LeftOut,
 }
 
 /// A received message.
@@ -68,15 +81,45 @@ pub struct Message {
 
 /// Acknowledges one message on the connection that it came by. On a later connection it does nothing, as it should:
 /// the broker has sent the message again there.
-pub struct Ticket(Option<(AsyncClient, Publish)>);
+pub struct Ticket {
+    acknowledge: Option<(mpsc::UnboundedSender<Publish>, Publish)>,
+    _room: Room,
+}
 
 impl Ticket {
-    /// Tells the broker that the message is dealt with.
-    pub async fn punch(self) {
-        if let Some((client, publish)) = self.0 {
+    /// Tells the broker that the message is dealt with. Waits for nobody: there are never more acknowledgements than messages.
+    pub fn punch(mut self) {
+        if let Some((line, publish)) = self.acknowledge.take() {
             // A closed connection needs no acknowledgement.
-            let _closed = client.ack(&publish).await;
+            let _closed = line.send(publish);
         }
+    }
+}
+
+/// Bytes of received messages that are not dealt with.
+#[derive(Clone, Default)]
+struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    /// Room for so many more bytes, if there is any.
+    fn take(&self, bytes: usize) -> Option<Room> {
+        let bytes = bytes + MESSAGE_BYTES;
+        let held = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room { held: self.clone(), bytes };
+        // Given back when it is dropped.
+        (held + bytes <= HELD_BYTES).then_some(room)
+    }
+}
+
+/// A message's part of what is held.
+struct Room {
+    held: Held,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -122,7 +165,8 @@ impl Outbox {
 
 /// Starts the connection; it ends with `shutdown` or when the returned receiver is dropped.
 pub fn connect(settings: Settings, shutdown: Shutdown) -> mpsc::Receiver<Notice> {
-    let (notices, receiver) = mpsc::channel(usize::from(settings.inflight) + 64);
+    // As many as can be held, and some that are no messages.
+    let (notices, receiver) = mpsc::channel(HELD_MESSAGES + 64);
     tokio::spawn(supervise(settings, notices, shutdown));
     receiver
 }
@@ -176,6 +220,15 @@ fn open(settings: &Settings) -> (AsyncClient, EventLoop) {
     AsyncClient::new(options, usize::from(settings.inflight) * 2 + 64)
 }
 
+/// Hands acknowledgements to the connection, until either is gone.
+async fn acknowledge(client: AsyncClient, mut punched: mpsc::UnboundedReceiver<Publish>) {
+    while let Some(publish) = punched.recv().await {
+        if client.ack(&publish).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Runs one connection to its end; says why it ended and whether it had been up.
 async fn drive(
     settings: &Settings,
@@ -184,6 +237,9 @@ async fn drive(
     notices: &mpsc::Sender<Notice>,
 ) -> (String, bool) {
     let mut connected = false;
+    let (punched, line) = mpsc::unbounded_channel();
+    tokio::spawn(acknowledge(client.clone(), line));
+    let held = Held::default();
     loop {
         // A ping at least comes by once each keep-alive. rumqttc waits without an end for a broker that takes no more bytes.
         let longest = settings.keep_alive * 3 + Duration::from_secs(CONNECT_SECONDS);
@@ -194,7 +250,7 @@ async fn drive(
             Err(_late) => return (hung(settings, longest), connected),
         };
         let notice = if let Packet::Publish(publish) = event {
-            Some(Notice::Message(Box::new(message(settings, client, publish))))
+            Some(message(settings, (&held, &punched), publish))
         } else if let Packet::ConnAck(_) = event {
             connected = true;
             match subscribe(settings, client).await {
@@ -235,16 +291,28 @@ async fn subscribe(settings: &Settings, client: &AsyncClient) -> Result<Option<N
     client.subscribe_many(filters).await.map(|()| None).map_err(|_closed| Gone)
 }
 
-fn message(settings: &Settings, client: &AsyncClient, mut publish: Publish) -> Message {
+fn message(
+    settings: &Settings,
+    (held, punched): (&Held, &mpsc::UnboundedSender<Publish>),
+    mut publish: Publish,
+) -> Notice {
+    let Some(room) = held.take(publish.payload.len()) else {
+        if settings.acknowledge == Acknowledge::ByTicket {
+            // The receiver is gone when the connection is.
+            let _closed = punched.send(publish);
+        }
+        return Notice::LeftOut;
+    };
     let payload = std::mem::take(&mut publish.payload);
     let user_properties =
         publish.properties.take().map(|properties| properties.user_properties).unwrap_or_default();
     let topic = publish.topic.clone();
-    let ticket = match settings.acknowledge {
-        Acknowledge::ByTicket => Ticket(Some((client.clone(), publish))),
-        Acknowledge::OnArrival => Ticket(None),
+    let acknowledge = match settings.acknowledge {
+        Acknowledge::ByTicket => Some((punched.clone(), publish)),
+        Acknowledge::OnArrival => None,
     };
-    Message { topic, payload, user_properties, ticket }
+    let ticket = Ticket { acknowledge, _room: room };
+    Notice::Message(Box::new(Message { topic, payload, user_properties, ticket }))
 }
 
 fn explain(settings: &Settings, error: &ConnectionError) -> String {
@@ -288,6 +356,17 @@ async fn leave(client: &AsyncClient, events: &mut EventLoop) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let held = Held::default();
+        let most = HELD_BYTES / 2 - MESSAGE_BYTES;
+        let rooms = [held.take(most), held.take(most)];
+        assert!(rooms.iter().all(Option::is_some) && held.take(0).is_none());
+        drop(rooms);
+        assert!(held.take(HELD_BYTES - MESSAGE_BYTES).is_some());
+        assert_eq!(held.0.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn back_off_grows_and_is_bounded() {

@@ -1,12 +1,12 @@
 //! Scans: written in batches, many rows a statement, and read back by time.
-//!
-//! Arrays of all rows travel flattened in one parameter and are cut into slices by the server. A flat array that holds
-//! NULLs makes slicing quadratic, so NaN stands for "no value" on the way and is replaced in the statement; a CHECK keeps
-//! NaN and infinities out of the table.
 
+use std::error::Error;
+
+use bytes::{BufMut as _, BytesMut};
 use futures_util::try_join;
 use jiff::Timestamp;
 use tokio_postgres::Client;
+use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use crate::domain::average::StoredScan;
 use crate::domain::flag::Flag;
@@ -40,62 +40,138 @@ impl NewScan {
     }
 }
 
-const INSERT: &str = "INSERT INTO scan (outlet_id, source_id, method, measured_at, received_at, seq, provenance_id, flag, \
-    checked, hash, prev, measured, corrected) \
-    SELECT t.outlet_id, t.source_id, t.method, t.measured_at, t.received_at, t.seq, t.provenance_id, t.flag, t.checked, t.hash, t.prev, \
-    CASE WHEN t.gaps THEN array_replace(($12::float8[])[t.low:t.high], 'NaN', NULL) ELSE ($12::float8[])[t.low:t.high] END, \
-    array_replace(($13::float8[])[t.low:t.high], 'NaN', NULL) \
-    FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::int[], $8::text[], \
-    $9::text[], $10::bytea[], $11::bytea[], $14::int[], $15::int[], $16::bool[]) \
-    AS t (outlet_id, source_id, method, measured_at, received_at, seq, provenance_id, flag, checked, hash, prev, low, high, gaps) \
-    ON CONFLICT DO NOTHING RETURNING outlet_id, source_id, measured_at";
+/// Rows travel as one array of the table's own row type: each is read by the server as COPY reads it, and no array is cut or mended there.
+const INSERT: &str = "INSERT INTO scan SELECT t.* FROM unnest($1::scan[]) AS t ON CONFLICT DO NOTHING \
+    RETURNING outlet_id, source_id, measured_at";
 
-/// The columns of a batch, as the statement takes them.
-#[derive(Default)]
-struct Columns<'s> {
-    outlet_id: Vec<i32>,
-    source_id: Vec<i16>,
-    method: Vec<i16>,
-    measured_at: Vec<Timestamp>,
-    received_at: Vec<Timestamp>,
-    seq: Vec<i64>,
-    provenance_id: Vec<i32>,
-    flag: Vec<&'s str>,
-    checked: Vec<Option<&'s str>>,
-    hash: Vec<&'s [u8]>,
-    prev: Vec<&'s [u8]>,
-    measured: Vec<f64>,
-    corrected: Vec<f64>,
-    low: Vec<i32>,
-    high: Vec<i32>,
-    gaps: Vec<bool>,
+/// The table's columns in their order, as [`NewScan`] fills them.
+const COLUMNS: [(&str, Type); 13] = [
+    ("outlet_id", Type::INT4),
+    ("source_id", Type::INT2),
+    ("method", Type::INT2),
+    ("measured_at", Type::TIMESTAMPTZ),
+    ("received_at", Type::TIMESTAMPTZ),
+    ("seq", Type::INT8),
+    ("provenance_id", Type::INT4),
+    ("flag", Type::TEXT),
+    ("checked", Type::TEXT),
+    ("hash", Type::BYTEA),
+    ("prev", Type::BYTEA),
+    ("measured", Type::FLOAT8_ARRAY),
+    ("corrected", Type::FLOAT8_ARRAY),
+];
+
+/// A batch as the statement takes it: a one-dimensional array of rows in PostgreSQL's binary form.
+#[derive(Debug)]
+struct Batch<'s>(&'s [&'s NewScan]);
+
+impl ToSql for Batch<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let Kind::Array(row) = ty.kind() else { return Err("not an array of rows".into()) };
+        out.reserve(self.0.len() * 512);
+        // One dimension, no row is NULL.
+        out.put_i32(1);
+        out.put_i32(0);
+        out.put_u32(row.oid());
+        out.put_i32(i32::try_from(self.0.len())?);
+        out.put_i32(1);
+        for scan in self.0 {
+            sized(out, |out| row_of(scan, out))?;
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        let Kind::Array(row) = ty.kind() else { return false };
+        let Kind::Composite(fields) = row.kind() else { return false };
+        let expected = COLUMNS.iter().map(|(name, ty)| (*name, ty));
+        fields.iter().map(|field| (field.name(), field.type_())).eq(expected)
+    }
+
+    to_sql_checked!();
 }
 
-impl<'s> Columns<'s> {
-    fn of(scans: &[&'s NewScan]) -> Columns<'s> {
-        let mut columns = Columns::default();
-        let mut filled = 0_i32;
-        for scan in scans {
-            columns.outlet_id.push(scan.outlet_id);
-            columns.source_id.push(scan.source_id);
-            columns.method.push(scan.method);
-            columns.measured_at.push(scan.measured_at);
-            columns.received_at.push(scan.received_at);
-            columns.seq.push(scan.seq);
-            columns.provenance_id.push(scan.provenance_id);
-            columns.flag.push(&scan.flag);
-            columns.checked.push(scan.checked.as_deref());
-            columns.hash.push(&scan.hash);
-            columns.prev.push(&scan.prev);
-            columns.measured.extend_from_slice(&scan.measured);
-            columns.corrected.extend_from_slice(&scan.corrected);
-            columns.low.push(filled + 1);
-            filled += i32::try_from(scan.measured.len()).unwrap_or(0);
-            columns.high.push(filled);
-            columns.gaps.push(scan.measured.iter().any(|value| value.is_nan()));
-        }
-        columns
+type Written = Result<(), Box<dyn Error + Sync + Send>>;
+
+/// What `write` writes, after its length.
+fn sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut) -> Written) -> Written {
+    let start = out.len();
+    out.put_i32(0);
+    write(out)?;
+    let length = i32::try_from(out.len() - start - 4)?;
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
     }
+    Ok(())
+}
+
+/// One row: the number of its columns, then type and value of each.
+fn row_of(scan: &NewScan, out: &mut BytesMut) -> Written {
+    out.put_i32(i32::try_from(COLUMNS.len())?);
+    let (hash, prev): (&[u8], &[u8]) = (&scan.hash, &scan.prev);
+    let values: [&(dyn ToSql + Sync); COLUMNS.len()] = [
+        &scan.outlet_id,
+        &scan.source_id,
+        &scan.method,
+        &scan.measured_at,
+        &scan.received_at,
+        &scan.seq,
+        &scan.provenance_id,
+        &scan.flag,
+        &scan.checked,
+        &hash,
+        &prev,
+        &Values(&scan.measured),
+        &Values(&scan.corrected),
+    ];
+    for ((_, ty), value) in COLUMNS.iter().zip(values) {
+        out.put_u32(ty.oid());
+        let start = out.len();
+        out.put_i32(-1);
+        if let IsNull::No = value.to_sql_checked(ty, out)? {
+            let length = i32::try_from(out.len() - start - 4)?;
+            if let Some(place) = out.get_mut(start..start + 4) {
+                place.copy_from_slice(&length.to_be_bytes());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Values of which NaN stands for NULL.
+#[derive(Debug)]
+struct Values<'v>(&'v [f64]);
+
+impl ToSql for Values<'_> {
+    fn to_sql(&self, _ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        if self.0.is_empty() {
+            // No dimension at all.
+            out.put_i32(0);
+            out.put_i32(0);
+            out.put_u32(Type::FLOAT8.oid());
+            return Ok(IsNull::No);
+        }
+        out.put_i32(1);
+        out.put_i32(i32::from(self.0.iter().any(|value| value.is_nan())));
+        out.put_u32(Type::FLOAT8.oid());
+        out.put_i32(i32::try_from(self.0.len())?);
+        out.put_i32(1);
+        for value in self.0 {
+            if value.is_nan() {
+                out.put_i32(-1);
+            } else {
+                out.put_i32(8);
+                out.put_f64(*value);
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::FLOAT8_ARRAY
+    }
+
+    to_sql_checked!();
 }
 
 /// Whether the transaction is to end with the batch or goes on.
@@ -118,32 +194,8 @@ pub async fn store(
     then: Then,
 ) -> Result<Option<Vec<(i32, i16, Timestamp)>>, Failure> {
     let (client, [insert, append]) = session.prepared([INSERT, due::APPEND]).await?;
-    let columns = Columns::of(scans);
-    let rows = async {
-        client
-            .query(
-                &insert,
-                &[
-                    &columns.outlet_id,
-                    &columns.source_id,
-                    &columns.method,
-                    &columns.measured_at,
-                    &columns.received_at,
-                    &columns.seq,
-                    &columns.provenance_id,
-                    &columns.flag,
-                    &columns.checked,
-                    &columns.hash,
-                    &columns.prev,
-                    &columns.measured,
-                    &columns.corrected,
-                    &columns.low,
-                    &columns.high,
-                    &columns.gaps,
-                ],
-            )
-            .await
-    };
+    let batch = Batch(scans);
+    let rows = async { client.query(&insert, &[&batch]).await };
     let end = async {
         match then {
             Then::Commit => client.batch_execute("COMMIT").await,

@@ -37,7 +37,7 @@ async fn stuck() -> (Own<cems::embedded::Mosquitto>, Receiver<Notice>, Outbox, S
     let outbox = match notice {
         Some(Notice::Connected(outbox)) => outbox,
         Some(Notice::Lost(reason)) => panic!("not connected: {reason}"),
-        Some(Notice::Message(_)) | None => panic!("not connected"),
+        Some(Notice::Message(_) | Notice::LeftOut) | None => panic!("not connected"),
     };
     broker.pause();
     for number in 0.. {

@@ -57,6 +57,7 @@ impl Centre {
                     Notice::Connected(outbox) => shared.lock().unwrap().outbox = Some(outbox),
                     Notice::Lost(_) => shared.lock().unwrap().outbox = None,
                     Notice::Message(message) => take(&shared, *message).await,
+                    Notice::LeftOut => {}
                 }
             }
         });
