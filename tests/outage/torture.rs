@@ -55,8 +55,10 @@ impl Table {
         }
     }
 
-    fn add_all(&mut self, lines: Vec<Line>) {
-        lines.iter().for_each(|line| self.add(line));
+    fn add_all(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.add(line);
+        }
     }
 }
 
@@ -134,7 +136,7 @@ async fn part(
         return;
     }
     match tokio::spawn(work).await {
-        Ok(lines) => table.add_all(lines),
+        Ok(lines) => table.add_all(&lines),
         Err(broken) => {
             let panic = broken.into_panic();
             let text = panic.downcast_ref::<String>().map_or("it broke off", String::as_str);

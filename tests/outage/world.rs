@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cems::embedded::Postgres;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
 use crate::harness::account::PowerLoss;
@@ -253,9 +255,16 @@ async fn centre(number: usize, url: &str, broker: u16, folder: &Path) -> Centre 
 
 impl Centre {
     async fn ready(&self) -> bool {
-        let asked = reqwest::Client::new().get(format!("http://127.0.0.1:{}/readyz", self.http)).send();
-        let answer = tokio::time::timeout(Duration::from_secs(5), asked).await;
-        answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
+        let asked = async {
+            let mut line = TcpStream::connect(("127.0.0.1", self.http)).await.ok()?;
+            line.write_all(b"GET /readyz HTTP/1.1\r\nHost: centre\r\nConnection: close\r\n\r\n")
+                .await
+                .ok()?;
+            let mut answer = String::new();
+            line.read_to_string(&mut answer).await.ok()?;
+            Some(answer.starts_with("HTTP/1.1 200"))
+        };
+        tokio::time::timeout(Duration::from_secs(5), asked).await.ok().flatten() == Some(true)
     }
 }
 
