@@ -21,12 +21,10 @@ impl Broker {
     pub async fn start(folder: &Path, queued: u32) -> Broker {
         let (port, kept) = (free_port(), folder.join("kept"));
         std::fs::create_dir_all(&kept).unwrap();
-        // Messages under way to a client are not counted: few, where the queue is to overflow.
-        let inflight = queued.min(2000);
         let mut text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages {inflight}\nmax_queued_messages {queued}\n\
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 2000\nmax_queued_messages {queued}\n\
              message_size_limit 262144\nset_tcp_nodelay true\npersistence true\nautosave_interval 1\npersistence_location {}/\n\
-             log_dest stdout\n",
+             log_dest stderr\n",
             kept.display()
         );
         if rustix::process::getuid().is_root() {

@@ -86,7 +86,8 @@ async fn minutes(world: &World) -> Vec<String> {
         if waiting == 0 { Ok(()) } else { Err(waiting) }
     })
     .await;
-    let rows = client.query(sql, &[&&formulas::POLLUTANTS[..], &world.started, &before]).await.unwrap();
+    let rows =
+        client.query(sql, &[&&formulas::POLLUTANTS[..], &(world.started / 60 * 60), &before]).await.unwrap();
     let stored = stored(&client, i64::from(i32::MAX)).await;
     let served = world.witness.served(0, i64::MAX);
     // A minute in which an analyser once did not answer is not worked out by hand.

@@ -47,6 +47,10 @@ async fn two_centres_of_which_one_is_killed_make_each_window_and_alert_once() {
         crate::harness::world::moment(std::time::Duration::from_millis(dice.u64(2000..8000))).await;
     }
     world.at_rest().await.assert_clean();
+    assert!(
+        world.count("SELECT count(*) FROM average_wide WHERE period = 0").await >= 3,
+        "a minute of three outlets"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

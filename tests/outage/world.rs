@@ -143,7 +143,7 @@ impl World {
         witness.control().hold("demo-cement-kiln", "a21026", HIGH).unwrap();
         let mut centres = Vec::new();
         for number in 0..options.centres {
-            centres.push(centre(number, &url, broker.port(), folder.path()).await);
+            centres.push(centre(number, &url, (broker.port(), options.queued), folder.path()).await);
         }
         let mut gateways = Vec::new();
         for name in documents::GATEWAYS {
@@ -241,13 +241,15 @@ impl World {
     }
 }
 
-async fn centre(number: usize, url: &str, broker: u16, folder: &Path) -> Centre {
+async fn centre(number: usize, url: &str, (broker, queued): (u16, u32), folder: &Path) -> Centre {
     let socket = url.split_whitespace().find_map(|word| word.strip_prefix("host=")).unwrap();
     let to_database = Proxy::to(Target::Socket(Path::new(socket).join(".s.PGSQL.5432"))).await;
     let to_broker = Proxy::to(Target::Port(broker)).await;
     let http = free_port();
     let file = folder.join(format!("central-{number}.toml"));
-    std::fs::write(&file, documents::centre(to_database.port(), to_broker.port(), http)).unwrap();
+    // The broker counts only what is not under way to the client against the limit of its queue.
+    let inflight = if queued < 2000 { 20 } else { 2000 };
+    std::fs::write(&file, documents::centre(to_database.port(), to_broker.port(), http, inflight)).unwrap();
     let arguments = ["central", "--config", file.to_str().unwrap()];
     let process = Process::cems(&format!("central-{number}"), folder, &arguments);
     Centre { process, to_database, to_broker, http }
