@@ -134,7 +134,8 @@ impl World {
         self.accounted = before;
     }
 
-    async fn compared(&self, from: i64, before: i64) -> (ledger::Account, usize) {
+    /// What became of what was served in these seconds, and how many of those readings were not yet durable at a loss of power.
+    pub async fn compared(&self, from: i64, before: i64) -> (ledger::Account, usize) {
         let client = self.client().await;
         let stored = ledger::stored_between(&client, from, before).await;
         let served = self.witness.served(from, before);
