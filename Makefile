@@ -32,6 +32,7 @@ test: setup ## Format, lints, all tests, docs, licences
 	@cargo fmt --check
 	@echo "test: cargo clippy, warnings are errors"
 	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --test torture -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo "test: cargo nextest, beside a private PostgreSQL and mosquitto"; \
 		cargo run --quiet --locked --example with_servers -- cargo nextest run --locked --no-fail-fast; \

@@ -1,6 +1,6 @@
 //! What became of all that was served, and all that must hold when the chain is at rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -15,16 +15,14 @@ use crate::support::wait::wait_until;
 
 /// A poll that a gateway had under way when it ended may be this old (microseconds).
 const UNDER_WAY: i64 = 1_500_000;
-/// What an analyser answers to one who is just gone.
-const GONE: i64 = 500_000;
-
 /// A gateway ended without warning, by kill or power cut.
 #[derive(Debug, Clone)]
 pub struct PowerLoss {
     pub outlets: Vec<String>,
-    /// Unix microseconds of the loss, and of the end of the last process that worked without power.
+    /// Unix microseconds of the loss.
     pub at: i64,
-    pub until: i64,
+    /// From here on nothing of the gateway that ended asks any more.
+    pub over: i64,
 }
 
 /// One line of the report.
@@ -140,7 +138,7 @@ impl World {
         let stored = ledger::stored_between(&client, from, before).await;
         let served = self.witness.served(from, before);
         let mut account = compare(&served, &stored, before);
-        let lost = account.lost.len();
+        let (lost, served) = (account.lost.len(), served_at(&account.lost, &served));
         for loss in &self.power_losses {
             excuse(&mut account.lost, loss, &served);
         }
@@ -226,32 +224,38 @@ impl World {
     }
 }
 
+/// When each missing reading was served.
+fn served_at(missing: &[Place], served: &[Served]) -> BTreeMap<Place, i64> {
+    let missing: BTreeSet<&Place> = missing.iter().collect();
+    let mut found = BTreeMap::new();
+    for answer in served {
+        for channel in answer.values.keys() {
+            let place = (answer.outlet.clone(), channel.clone(), answer.second());
+            if missing.contains(&place) {
+                found.insert(place, answer.at);
+            }
+        }
+    }
+    found
+}
+
 /// Takes out of `missing` what was not durable at the loss: of what was served before it, at most one poll an outlet.
-fn excuse(missing: &mut Vec<Place>, loss: &PowerLoss, served: &[Served]) {
+fn excuse(missing: &mut Vec<Place>, loss: &PowerLoss, served: &BTreeMap<Place, i64>) {
+    let near =
+        |place: &Place| served.get(place).copied().filter(|at| (loss.at - UNDER_WAY..loss.over).contains(at));
     for outlet in &loss.outlets {
-        let answered_at = |place: &Place| {
-            let mut found = served.iter().filter(|answer| {
-                answer.outlet == place.0 && answer.second() == place.2 && answer.values.contains_key(&place.1)
-            });
-            found
-                .find(|answer| (loss.at - UNDER_WAY..loss.until + GONE).contains(&answer.at))
-                .map(|answer| answer.at)
-        };
-        let of_outlet = |place: &&Place| place.0 == *outlet;
-        let newest = missing
-            .iter()
-            .filter(of_outlet)
-            .filter(|place| answered_at(place).is_some_and(|at| at < loss.at));
-        let newest = newest.map(|place| place.2).max();
+        let before =
+            missing.iter().filter(|place| place.0 == *outlet && near(place).is_some_and(|at| at < loss.at));
+        let newest = before.map(|place| place.2).max();
         missing.retain(|place| {
-            place.0 != *outlet || answered_at(place).is_none_or(|at| at < loss.at && Some(place.2) != newest)
+            place.0 != *outlet || near(place).is_none_or(|at| at < loss.at && Some(place.2) != newest)
         });
     }
 }
 
 #[test]
 fn only_one_poll_of_before_a_loss_is_excused() {
-    let loss = PowerLoss { outlets: vec!["o".to_owned()], at: 10_200_000, until: 10_300_000 };
+    let loss = PowerLoss { outlets: vec!["o".to_owned()], at: 10_200_000, over: 10_300_000 };
     let answer = |at: i64, outlet: &str| Served {
         at,
         outlet: outlet.to_owned(),
@@ -262,6 +266,7 @@ fn only_one_poll_of_before_a_loss_is_excused() {
         [answer(9_010_000, "o"), answer(10_010_000, "o"), answer(10_010_000, "p"), answer(12_010_000, "o")];
     let place = |outlet: &str, second: i64| (outlet.to_owned(), "a".to_owned(), second);
     let mut missing = vec![place("o", 9), place("o", 10), place("p", 10), place("o", 12)];
+    let served = served_at(&missing, &served);
     excuse(&mut missing, &loss, &served);
     assert_eq!(missing, [place("o", 9), place("p", 10), place("o", 12)]);
 }

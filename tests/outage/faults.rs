@@ -9,6 +9,9 @@ use crate::harness::proxy::Mode;
 use crate::harness::world::{LIMIT, World, microseconds, moment, second};
 use crate::support::wait::wait_until;
 
+/// An analyser may answer one who is just gone, for so many microseconds.
+const GONE: i64 = 500_000;
+
 /// What can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -67,13 +70,22 @@ impl World {
         let gateway = &mut self.gateways[index];
         gateway.process.kill();
         let outlets = gateway.outlets.clone();
-        self.power_losses.push(PowerLoss { outlets, at, until: microseconds() });
+        self.power_losses.push(PowerLoss { outlets, at, over: microseconds() + GONE });
+    }
+
+    fn start_gateway(&mut self, index: usize) {
+        let gateway = &mut self.gateways[index];
+        let ended = self.power_losses.iter_mut().rev().find(|loss| loss.outlets == gateway.outlets);
+        if let Some(loss) = ended {
+            loss.over = loss.over.min(microseconds());
+        }
+        gateway.process.start();
     }
 
     /// Starts again what was killed.
     pub async fn start_again(&mut self, part: Part, index: usize) {
         match part {
-            Part::Gateway => self.gateways[index].process.start(),
+            Part::Gateway => self.start_gateway(index),
             Part::Broker => self.broker.start_again().await,
             Part::Centre => self.centres[index].process.start(),
             Part::Database => self.postgres.restart().await.unwrap(),
@@ -301,7 +313,7 @@ pub async fn power_cuts(world: &mut World, dice: &mut fastrand::Rng, count: usiz
         world.kill_gateway(0, Some(at));
         world.spool_disk.as_ref().unwrap().power_back().await;
         let before = line.not_durable;
-        world.gateways[0].process.start();
+        world.start_gateway(0);
         let took = world.stored_after(microseconds(), Some(0)).await;
         line.injected(took);
         world.account(&mut line).await;

@@ -39,8 +39,8 @@ const KILLS: usize = 100;
 const POWER_CUTS: usize = 20;
 const BROKER_WIPES: usize = 20;
 const EDITS: usize = 20;
-/// Of three outlets each: twelve, 96 readings a second.
-const COPIES: usize = 4;
+/// Of three outlets each: with 24 readings a second a copy.
+const COPIES: usize = 8;
 
 /// The lines so far, each fault once.
 #[derive(Default)]
@@ -80,6 +80,7 @@ fn join(line: &mut Line, other: &Line) {
 struct Share {
     seed: u64,
     seeds: usize,
+    copies: usize,
 }
 
 impl Share {
@@ -102,7 +103,7 @@ async fn main() -> ExitCode {
     let started = cems::clock::monotonic();
     let mut table = Table::default();
     for seed in first..first + seeds {
-        let share = Share { seed: seed as u64, seeds };
+        let share = Share { seed: seed as u64, seeds, copies: number("COPIES", COPIES) };
         println!("torture: seed {seed}\n{}", heading());
         part(&mut table, "kills", &only, everything(share)).await;
         part(&mut table, "lines", &only, lines(share)).await;
@@ -149,7 +150,7 @@ async fn part(
 
 /// Two centres, all four kinds of process killed, the broker wiped, messages repeated; verified, and edited.
 async fn everything(share: Share) -> Vec<Line> {
-    let options = Options { copies: COPIES, centres: 2, ..Options::default() };
+    let options = Options { copies: share.copies, centres: 2, ..Options::default() };
     let (mut world, mut dice) = (World::start(options).await.unwrap(), share.dice());
     let mut lines = kills(&mut world, &mut dice, share.of(KILLS)).await;
     lines.push(broker_wipes(&mut world, &mut dice, share.of(BROKER_WIPES)).await);
@@ -163,7 +164,7 @@ async fn everything(share: Share) -> Vec<Line> {
 
 /// Every line in every mode, and the database's own faults.
 async fn lines(share: Share) -> Vec<Line> {
-    let options = Options { copies: COPIES, centres: 2, ..Options::default() };
+    let options = Options { copies: share.copies, centres: 2, ..Options::default() };
     let (mut world, mut dice) = (World::start(options).await.unwrap(), share.dice());
     let mut lines = Vec::new();
     for between in [Between::GatewaysAndBroker, Between::CentresAndBroker, Between::CentresAndDatabase] {
@@ -181,31 +182,31 @@ async fn lines(share: Share) -> Vec<Line> {
 }
 
 async fn cuts(share: Share) -> Vec<Line> {
-    let options = Options { copies: COPIES, spool_disk: true, ..Options::default() };
+    let options = Options { copies: share.copies, spool_disk: true, ..Options::default() };
     let Some(mut world) = World::start(options).await else { return Vec::new() };
     let line = power_cuts(&mut world, &mut share.dice(), share.of(POWER_CUTS)).await;
     vec![line, world.at_rest().await]
 }
 
-async fn full(_share: Share) -> Vec<Line> {
-    let options = Options { copies: COPIES, database_disk: true, ..Options::default() };
+async fn full(share: Share) -> Vec<Line> {
+    let options = Options { copies: share.copies, database_disk: true, ..Options::default() };
     let Some(mut world) = World::start(options).await else { return Vec::new() };
     let line = disk_full(&mut world, 10).await;
     vec![line, world.at_rest().await]
 }
 
 async fn quota(share: Share) -> Vec<Line> {
-    let options = Options { copies: COPIES, queued: 100, ..Options::default() };
+    let options = Options { copies: share.copies, queued: 100, ..Options::default() };
     let mut world = World::start(options).await.unwrap();
     let line = broker_quota(&mut world, &mut share.dice()).await;
     vec![line, world.at_rest().await]
 }
 
-async fn clock(_share: Share) -> Vec<Line> {
+async fn clock(share: Share) -> Vec<Line> {
     if clock_step::library().is_none() {
         return Vec::new();
     }
-    let options = Options { copies: COPIES, clock: true, ..Options::default() };
+    let options = Options { copies: share.copies, clock: true, ..Options::default() };
     let mut world = World::start(options).await.unwrap();
     let mut line = clock_step::steps(&mut world, 10).await;
     line.wrong.extend(world.verified().await);
