@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::harness::process::Process;
-use crate::support::servers::free_port;
+use crate::support::servers::lasting_port;
 use crate::support::wait::wait_until;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ pub struct Broker {
 impl Broker {
     /// `queued`: messages that it queues for one client; what is above is dropped without a word.
     pub async fn start(folder: &Path, queued: u32) -> Broker {
-        let (port, kept) = (free_port(), folder.join("kept"));
+        let (port, kept) = (lasting_port(), folder.join("kept"));
         std::fs::create_dir_all(&kept).unwrap();
         let mut text = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 2000\nmax_queued_messages {queued}\n\

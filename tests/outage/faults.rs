@@ -123,6 +123,11 @@ pub async fn kills(world: &mut World, dice: &mut fastrand::Rng, count: usize) ->
         moment(up_to(dice, 2500)).await;
         let mut down = Vec::new();
         for which in [Some(first), second].into_iter().flatten() {
+            if PARTS[which] == Part::Gateway && dice.bool() {
+                // While a poll is under way, which is a small part of each second.
+                let into = (microseconds() % 1_000_000).unsigned_abs();
+                moment(Duration::from_micros(1_000_000 - into + dice.u64(0..60_000))).await;
+            }
             down.push((which, world.kill(PARTS[which], dice).await));
             moment(up_to(dice, 300)).await;
         }

@@ -11,7 +11,8 @@ use crate::harness::faults::{
 };
 use crate::harness::proxy::Mode;
 use crate::harness::store_faults::{disk_full, hung, read_only, slow};
-use crate::harness::world::{Options, World, microseconds, moment, second};
+use crate::harness::world::{LIMIT, Options, World, microseconds, moment, second};
+use crate::support::wait::wait_until;
 
 fn dice(seed: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
@@ -27,16 +28,18 @@ async fn world(copies: usize, centres: usize) -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_finds_what_is_taken_away_altered_and_put_in() {
     let mut world = world(1, 1).await;
-    moment(Duration::from_secs(3)).await;
+    let client = world.client().await;
+    let whole = "SELECT measured_at FROM scan WHERE outlet_id = 1 AND flag = repeat('N', 8) ORDER BY 1";
+    let rows = wait_until(LIMIT, "three whole scans", || async {
+        let rows = client.query(whole, &[]).await.unwrap();
+        if rows.len() > 3 { Ok(rows) } else { Err(rows.len()) }
+    })
+    .await;
+    let seconds = |number: usize| rows[number].get::<_, jiff::Timestamp>(0);
     let mut line = Line::of("nothing");
     world.account(&mut line).await;
     line.assert_clean();
-    let (from, before) = (world.started, world.accounted);
-    let client = world.client().await;
-    let newest =
-        "SELECT max(measured_at) FROM scan WHERE measured_at < to_timestamp($1::int8) AND outlet_id = 1";
-    let newest: jiff::Timestamp = client.query_one(newest, &[&before]).await.unwrap().get(0);
-    let seconds = |number: i64| newest - jiff::SignedDuration::from_secs(number);
+    let from = world.started;
     for (statement, at) in [
         ("DELETE FROM scan WHERE outlet_id = 1 AND measured_at = $1", seconds(0)),
         (
@@ -50,7 +53,7 @@ async fn the_account_finds_what_is_taken_away_altered_and_put_in() {
     ] {
         assert_eq!(client.execute(statement, &[&at]).await.unwrap(), 1, "{statement}");
     }
-    let (account, not_durable) = world.compared(from - 7200, before).await;
+    let (account, not_durable) = world.compared(from - 7200, world.accounted).await;
     let found = [account.lost.len(), account.altered.len(), account.invented.len(), not_durable];
     assert_eq!(found, [16, 1, 8, 0], "{account:?}");
     let wrong = world.verified().await;

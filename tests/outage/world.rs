@@ -22,7 +22,7 @@ use crate::support::centre::{Webhook, notify, seed_with};
 use crate::support::database::connect;
 use crate::support::disk::Disk;
 use crate::support::plant::configuration;
-use crate::support::servers::{Folder, folder, free_port};
+use crate::support::servers::{Folder, folder, lasting_port};
 use crate::support::wait::wait_until;
 
 /// For what takes seconds, on a machine that others use as well.
@@ -245,7 +245,7 @@ async fn centre(number: usize, url: &str, (broker, queued): (u16, u32), folder: 
     let socket = url.split_whitespace().find_map(|word| word.strip_prefix("host=")).unwrap();
     let to_database = Proxy::to(Target::Socket(Path::new(socket).join(".s.PGSQL.5432"))).await;
     let to_broker = Proxy::to(Target::Port(broker)).await;
-    let http = free_port();
+    let http = lasting_port();
     let file = folder.join(format!("central-{number}.toml"));
     // The broker counts only what is not under way to the client against the limit of its queue.
     let inflight = if queued < 2000 { 20 } else { 2000 };
