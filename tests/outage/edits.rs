@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::harness::account::Line;
 use crate::harness::world::World;
 
@@ -15,7 +17,7 @@ const EDITS: [(&str, &str); 12] = [
     ("the number is another", "UPDATE scan SET seq = seq + 1"),
     ("the hash is another", "UPDATE scan SET hash = sha256(hash)"),
     ("the predecessor is another", "UPDATE scan SET prev = sha256(prev)"),
-    ("the row is gone", "DELETE FROM scan"),
+    (GONE, "DELETE FROM scan"),
     (
         "value and predecessor are another",
         "UPDATE scan SET measured[1] = 1, prev = sha256(prev), hash = sha256(hash)",
@@ -23,6 +25,11 @@ const EDITS: [(&str, &str); 12] = [
     ("a row is copied to another time", ""),
     ("two rows have changed places", ""),
 ];
+
+const GONE: &str = "the row is gone";
+/// A killed centre forgets how many rows it stored in its last ten seconds. A row of the newest epoch that is gone may then be one that the
+/// gateway still has, until its status of two minutes later says otherwise (docs/verify.md).
+const SETTLED: SignedDuration = SignedDuration::from_secs(120);
 
 const COPY: &str = "INSERT INTO scan SELECT outlet_id, source_id, method, measured_at + interval '500 milliseconds', received_at, seq, \
                     provenance_id, flag, checked, hash, prev, measured, corrected FROM scan WHERE (outlet_id, measured_at) = ($1, $2)";
@@ -37,16 +44,28 @@ pub async fn superuser_edits(world: &World, dice: &mut fastrand::Rng, count: usi
         .query("SELECT o.code, s.outlet_id, s.measured_at FROM scan s JOIN outlet o ON o.id = s.outlet_id ORDER BY 2, 3", &[])
         .await
         .unwrap();
-    let mut by_outlet: BTreeMap<String, (i32, Vec<jiff::Timestamp>)> = BTreeMap::new();
+    let mut by_outlet: BTreeMap<String, (i32, Vec<Timestamp>)> = BTreeMap::new();
     for row in rows {
         by_outlet.entry(row.get(0)).or_insert_with(|| (row.get(1), Vec::new())).1.push(row.get(2));
     }
     client.batch_execute("CREATE TEMP TABLE saved (LIKE scan)").await.unwrap();
+    // The gateways' last words of their spools, by name.
+    let said = "SELECT g.name, (h.status ->> 'at')::timestamptz FROM gateway_heard h JOIN gateway g ON g.id = h.gateway_id \
+                WHERE h.status ->> 'at' IS NOT NULL";
+    let said = client.query(said, &[]).await.unwrap();
+    let said: BTreeMap<String, Timestamp> = said.iter().map(|row| (row.get(0), row.get(1))).collect();
     for _ in 0..count {
         let (code, (outlet, times)) = by_outlet.iter().nth(dice.usize(0..by_outlet.len())).unwrap();
         let at = dice.usize(1..times.len() - 2);
         let (time, next) = (times[at], times[at + 1]);
-        let (name, statement) = EDITS[dice.usize(0..EDITS.len())];
+        let gateway = world.gateways.iter().find(|gateway| gateway.outlets.contains(code)).unwrap();
+        let settled = said.get(gateway.name).is_some_and(|said| said.duration_since(next) > SETTLED);
+        let (name, statement) = loop {
+            let edit = EDITS[dice.usize(0..EDITS.len())];
+            if settled || edit.0 != GONE {
+                break edit;
+            }
+        };
         client.batch_execute("TRUNCATE saved").await.unwrap();
         client.execute("INSERT INTO saved SELECT * FROM scan WHERE outlet_id = $1", &[outlet]).await.unwrap();
         let changed = if statement.is_empty() && name.starts_with("two") {
@@ -58,7 +77,6 @@ pub async fn superuser_edits(world: &World, dice: &mut fastrand::Rng, count: usi
             client.execute(&statement, &[outlet, &time]).await
         };
         assert!(changed.unwrap() > 0, "{name}");
-        let gateway = world.gateways.iter().find(|gateway| gateway.outlets.contains(code)).unwrap();
         let (found, said) = world.verify(gateway.name).await;
         line.injected += 1;
         println!("edit {} of {count}: {name} ({code}, {time}): exit code {found:?}", line.injected);
