@@ -16,7 +16,7 @@ SEEDS ?= 1
 .PHONY: help setup demo test test-long torture bench
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 setup: ## Install PostgreSQL and mosquitto when they are missing (Debian, Ubuntu)
 	@deploy/install-servers.sh
@@ -54,7 +54,7 @@ test-long: setup ## The oracle over a million random windows and a million hours
 	@echo "test-long: 1,000,000 random windows and as many hours of quarters against the independent oracle"
 	@CEMS_ORACLE_WINDOWS=1000000 cargo run --quiet --locked --example with_servers -- cargo test --locked --test it oracle -- --nocapture
 
-torture: setup ## Kills, power cuts, partitions, full disks at random moments; SEEDS=n for more (half an hour)
+torture: setup ## Kills, power cuts, partitions, full disks at random moments; SEEDS=n for more seeds (15 minutes each, at one)
 	@echo "torture: building"
 	@SEEDS="$(SEEDS)" cargo test --quiet --locked --test torture
 

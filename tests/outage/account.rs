@@ -69,7 +69,7 @@ impl fmt::Display for Line {
         let Line { fault, injected, served, lost, duplicated, altered, invented, not_durable, .. } = self;
         write!(
             f,
-            "{fault:<46} {injected:>8} {lost:>5} {duplicated:>10} {altered:>7} {invented:>8} {not_durable:>11} {served:>9}"
+            "{fault:<48} {injected:>8} {lost:>5} {duplicated:>10} {altered:>7} {invented:>8} {not_durable:>11} {served:>9}"
         )?;
         let mut times = self.recovery.clone();
         times.sort_by(f64::total_cmp);
@@ -84,7 +84,7 @@ impl fmt::Display for Line {
 /// What stands above the lines.
 pub fn heading() -> String {
     format!(
-        "{:<46} {:>8} {:>5} {:>10} {:>7} {:>8} {:>11} {:>9} {:>8} {:>8}",
+        "{:<48} {:>8} {:>5} {:>10} {:>7} {:>8} {:>11} {:>9} {:>8} {:>8}",
         "fault",
         "injected",
         "lost",
@@ -160,6 +160,7 @@ impl World {
             .await;
         self.account(&mut line).await;
         line.wrong.extend(self.published_is_stored().await);
+        line.wrong.extend(self.receipted_is_stored().await);
         line.wrong.extend(derived::wrong(self).await);
         line.wrong.extend(self.verified().await);
         line
@@ -201,6 +202,23 @@ impl World {
             wrong.push(format!("{kept} records in quarantine"));
         }
         wrong
+    }
+
+    /// Nothing was receipted that is not there.
+    async fn receipted_is_stored(&self) -> Option<String> {
+        let client = self.client().await;
+        let sql = "SELECT g.name, replace(p.epoch::text, '-', ''), s.seq FROM scan s JOIN provenance p ON p.id = s.provenance_id \
+                   JOIN gateway g ON g.id = p.gateway_id UNION ALL SELECT g.name, replace(e.epoch::text, '-', ''), e.seq \
+                   FROM event e JOIN gateway g ON g.id = e.gateway_id";
+        let rows = client.query(sql, &[]).await.unwrap();
+        let stored: BTreeSet<(String, String, u64)> =
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get::<_, i64>(2).unsigned_abs())).collect();
+        let receipts = self.spy.receipts();
+        let numbers = receipts.iter().flat_map(|(gateway, epoch, first, last)| {
+            (*first..=*last).map(|seq| (gateway.clone(), epoch.clone(), seq))
+        });
+        let missing = numbers.filter(|number| !stored.contains(number)).count();
+        (missing > 0).then(|| format!("{missing} records were receipted and are not stored"))
     }
 
     /// `cems verify` of each gateway.

@@ -76,9 +76,9 @@ impl Spy {
         self.heard.lock().unwrap().records.get(hash).cloned()
     }
 
-    /// How many ranges were receipted so far.
-    pub fn receipts(&self) -> usize {
-        self.heard.lock().unwrap().receipts.len()
+    /// Gateway, epoch and range of all receipts so far.
+    pub fn receipts(&self) -> Vec<(String, String, u64, u64)> {
+        self.heard.lock().unwrap().receipts.clone()
     }
 
     /// Whether a receipt covered this record so far.
