@@ -308,16 +308,23 @@ pub async fn duplicates_and_shuffles(world: &mut World, dice: &mut fastrand::Rng
     line
 }
 
-/// The power of the first gateway's disk goes; the gateway with it. Needs a world with such a disk.
+/// The power of the first gateway's disk goes; the gateway with it. Every other time its spool holds what it could not send for
+/// seconds. Needs a world with such a disk.
 pub async fn power_cuts(world: &mut World, dice: &mut fastrand::Rng, count: usize) -> Line {
     let mut line = Line::of("power cut of a gateway's disk");
     for number in 0..count {
+        if number % 2 == 1 {
+            world.gateways[0].to_broker.set(Mode::Silent);
+            moment(Duration::from_secs(2)).await;
+        }
         moment(up_to(dice, 2500)).await;
         let disk = world.spool_disk.as_ref().expect("a world with a disk");
         let at = disk.cut_power();
         world.kill_gateway(0, Some(at));
         world.spool_disk.as_ref().unwrap().power_back().await;
         let before = line.not_durable;
+        world.gateways[0].to_broker.cut();
+        world.gateways[0].to_broker.set(Mode::Pass);
         world.start_gateway(0);
         let took = world.stored_after(microseconds(), Some(0)).await;
         line.injected(took);
