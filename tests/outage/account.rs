@@ -233,12 +233,14 @@ impl World {
         wrong
     }
 
-    /// Exit code and report.
+    /// Exit code, and the beginning of the report.
     pub async fn verify(&self, gateway: &str) -> (Option<i32>, String) {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cems"));
         command.args(["verify", "--gateway", gateway, "--database", &self.url]);
         let output = command.output().await.unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let said = String::from_utf8_lossy(&output.stdout);
+        // The rest can be had from the program.
+        (output.status.code(), said.lines().take(6).collect::<Vec<_>>().join("\n"))
     }
 }
 
