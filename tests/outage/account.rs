@@ -13,7 +13,7 @@ use crate::harness::world::{LIMIT, World, second};
 use crate::support::ledger::{self, Place, Served, compare};
 use crate::support::wait::wait_until;
 
-/// A poll that a gateway had under way when it ended may be this old (microseconds).
+/// The poll that a gateway had under way when it ended may be this old (microseconds).
 const UNDER_WAY: i64 = 1_500_000;
 /// A gateway ended without warning, by kill or power cut.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct PowerLoss {
     pub outlets: Vec<String>,
     /// Unix microseconds of the loss.
     pub at: i64,
-    /// From here on nothing of the gateway that ended asks any more.
+    /// From here on its next start asks: the first whole second after it.
     pub over: i64,
 }
 
@@ -126,7 +126,22 @@ impl World {
             ("invented", &account.invented),
         ] {
             if let Some(first) = places.first() {
-                line.wrong.push(format!("{} {what}, the first {first:?}", places.len()));
+                let of_outlet = |loss: &&PowerLoss| loss.outlets.contains(&first.0);
+                let nearest = self
+                    .power_losses
+                    .iter()
+                    .filter(of_outlet)
+                    .min_by_key(|loss| (loss.at / 1_000_000 - first.2).abs());
+                let served = self.witness.served(first.2, first.2 + 1);
+                let served = served
+                    .iter()
+                    .find(|answer| answer.outlet == first.0 && answer.values.contains_key(&first.1));
+                line.wrong.push(format!(
+                    "{} {what}, the first {first:?}, served at {:?}; the nearest loss of power {:?}",
+                    places.len(),
+                    served.map(|answer| answer.at),
+                    nearest.map(|loss| (loss.at, loss.over))
+                ));
             }
         }
         self.accounted = before;

@@ -9,9 +9,6 @@ use crate::harness::proxy::Mode;
 use crate::harness::world::{LIMIT, World, microseconds, moment, second};
 use crate::support::wait::wait_until;
 
-/// An analyser may answer one who is just gone, for so many microseconds.
-const GONE: i64 = 500_000;
-
 /// What can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -70,14 +67,15 @@ impl World {
         let gateway = &mut self.gateways[index];
         gateway.process.kill();
         let outlets = gateway.outlets.clone();
-        self.power_losses.push(PowerLoss { outlets, at, over: microseconds() + GONE });
+        self.power_losses.push(PowerLoss { outlets, at, over: i64::MAX });
     }
 
     fn start_gateway(&mut self, index: usize) {
         let gateway = &mut self.gateways[index];
         let ended = self.power_losses.iter_mut().rev().find(|loss| loss.outlets == gateway.outlets);
         if let Some(loss) = ended {
-            loss.over = loss.over.min(microseconds());
+            // It never scans the second in which it starts; until then an analyser may answer what the dead one had asked.
+            loss.over = (microseconds() / 1_000_000 + 1) * 1_000_000;
         }
         gateway.process.start();
     }

@@ -136,7 +136,9 @@ async fn part(
     if !name.contains(only) {
         return;
     }
-    match tokio::spawn(work).await {
+    // Not on a thread of the runtime: the faults wait for programs, and the analysers must answer meanwhile.
+    let here = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || here.block_on(work)).await {
         Ok(lines) => table.add_all(&lines),
         Err(broken) => {
             let panic = broken.into_panic();
