@@ -10,10 +10,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 # Arguments for the demo, as in: make demo DEMO=--once
 DEMO ?=
 
-.PHONY: help setup demo test test-long bench
+# How many seeds the torture takes, as in: make torture SEEDS=5
+SEEDS ?= 1
+
+.PHONY: help setup demo test test-long torture bench
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 setup: ## Install PostgreSQL and mosquitto when they are missing (Debian, Ubuntu)
 	@deploy/install-servers.sh
@@ -29,6 +32,7 @@ test: setup ## Format, lints, all tests, docs, licences
 	@cargo fmt --check
 	@echo "test: cargo clippy, warnings are errors"
 	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --test torture -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		echo "test: cargo nextest, beside a private PostgreSQL and mosquitto"; \
 		cargo run --quiet --locked --example with_servers -- cargo nextest run --locked --no-fail-fast; \
@@ -49,6 +53,10 @@ test: setup ## Format, lints, all tests, docs, licences
 test-long: setup ## The oracle over a million random windows and a million hours of quarters (about ten minutes)
 	@echo "test-long: 1,000,000 random windows and as many hours of quarters against the independent oracle"
 	@CEMS_ORACLE_WINDOWS=1000000 cargo run --quiet --locked --example with_servers -- cargo test --locked --test it oracle -- --nocapture
+
+torture: setup ## Kills, power cuts, partitions, full disks at random moments; SEEDS=n for more seeds (15 minutes each, at one)
+	@echo "torture: building"
+	@SEEDS="$(SEEDS)" cargo test --quiet --locked --test torture
 
 bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"

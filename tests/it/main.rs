@@ -31,6 +31,12 @@ mod storm;
 mod silence;
 /// Parts fail; nothing is lost.
 mod outage;
+/// The fault harness: one world, lines that fail, and an account of everything.
+#[path = "../outage/mod.rs"]
+mod harness;
+/// Its short set.
+#[path = "../outage/short.rs"]
+mod short;
 /// `cems check-config` as a user runs it.
 mod check_config;
 /// `cems calc` as a user runs it.

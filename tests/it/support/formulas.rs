@@ -76,8 +76,10 @@ pub fn minutes(served: &[Served], present: impl Fn(&Place) -> bool) -> BTreeMap<
         for (start, scans) in by_minute {
             let oxygen: Vec<f64> = scans.iter().filter_map(|scan| scan.get("a19001").copied()).collect();
             for channel in POLLUTANTS {
-                let counting: Vec<(f64, f64)> =
-                    scans.iter().filter_map(|scan| Some((scan[channel], dry(scan, channel)?))).collect();
+                let counting: Vec<(f64, f64)> = scans
+                    .iter()
+                    .filter_map(|scan| Some((*scan.get(channel)?, dry(scan, channel)?)))
+                    .collect();
                 if counting.is_empty() {
                     continue;
                 }

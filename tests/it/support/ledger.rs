@@ -64,11 +64,17 @@ pub type Stored = (Option<f64>, String);
 
 /// All stored readings before a second; more than one at a place is a duplicate.
 pub async fn stored(client: &Client, before: i64) -> BTreeMap<Place, Vec<Stored>> {
+    stored_between(client, 0, before).await
+}
+
+/// The same, from a second on.
+pub async fn stored_between(client: &Client, from: i64, before: i64) -> BTreeMap<Place, Vec<Stored>> {
     let sql = "SELECT o.code, c.code, extract(epoch FROM s.measured_at)::float8, s.measured[c.position + 1], \
                substr(s.flag, c.position + 1, 1) FROM scan s JOIN outlet o ON o.id = s.outlet_id \
-               JOIN channel c ON c.outlet_id = s.outlet_id WHERE extract(epoch FROM s.measured_at) < $1::int8::numeric";
+               JOIN channel c ON c.outlet_id = s.outlet_id \
+               WHERE s.measured_at >= to_timestamp($1::int8) AND extract(epoch FROM s.measured_at) < $2::int8::numeric";
     let mut found: BTreeMap<Place, Vec<Stored>> = BTreeMap::new();
-    for row in client.query(sql, &[&before]).await.unwrap() {
+    for row in client.query(sql, &[&from, &before]).await.unwrap() {
         let second: f64 = row.get(2);
         assert_eq!(second, second.trunc(), "every tick is a whole second");
         found.entry((row.get(0), row.get(1), second as i64)).or_default().push((row.get(3), row.get(4)));

@@ -39,7 +39,7 @@ impl Plant {
         let scenario = scenario::parse("scenario.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
         let simulator = server::start(scenario, options, shutdown.clone()).await.unwrap();
         let spool = folder.path().join("spool").display().to_string();
-        let configuration = configuration(text, &simulator, &spool, broker);
+        let configuration = configuration(GATEWAY, text, &simulator, (&spool, broker));
         let mut plant = Plant { simulator, gateway: None, configuration, shutdown, folder };
         plant.start_gateway().await;
         plant
@@ -128,10 +128,15 @@ impl Drop for Plant {
 }
 
 /// A gateway's configuration for the analysers of a scenario, where they listen.
-fn configuration(scenario: &str, simulator: &Simulator, spool: &str, broker: u16) -> String {
+pub fn configuration(
+    gateway: &str,
+    scenario: &str,
+    simulator: &Simulator,
+    (spool, broker): (&str, u16),
+) -> String {
     let scenario: toml::Table = scenario.parse().unwrap();
     let mut text = format!(
-        "schema = \"gateway/1\"\n[gateway]\nname = \"{GATEWAY}\"\ndata_dir = \"{spool}\"\n\
+        "schema = \"gateway/1\"\n[gateway]\nname = \"{gateway}\"\ndata_dir = \"{spool}\"\n\
          [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n"
     );
     let mut outlets = String::new();

@@ -50,6 +50,13 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A port for a server that is started again and again: below those that the kernel gives to outgoing connections, one of which
+/// could have it in between.
+pub fn lasting_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(20_000..32_000));
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 /// An empty folder that goes when it is dropped, with what servers keep for it elsewhere.
 pub struct Folder(TempDir);
 
