@@ -52,4 +52,4 @@ test-long: setup ## The oracle over a million random windows and a million hours
 
 bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"
-	@cargo bench --locked --bench replay --bench hour --bench spool --bench verify
+	@cargo bench --locked --bench replay --bench hour --bench spool --bench verify --bench storage

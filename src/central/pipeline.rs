@@ -139,6 +139,7 @@ impl Writer {
         let result = self.store(arrivals, now).await;
         if result.is_err() {
             self.session.discard();
+            self.partitions = Partitions::default();
         }
         result
     }

@@ -166,7 +166,8 @@ async fn chunks(
         format('SELECT %s.drop_chunks(%L, older_than => %L::timestamptz)', \
             (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'timescaledb'), $1::text, range_end) \
         FROM timescaledb_information.chunks \
-        WHERE format('%I.%I', hypertable_schema, hypertable_name)::regclass = $1::text::regclass \
+        WHERE (hypertable_schema, hypertable_name) = (SELECT n.nspname, c.relname FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::text::regclass) \
         AND range_end <= $2::text::timestamptz ORDER BY range_end";
     let client = session.client().await?;
     let until = format!("{oldest} 00:00:00+00");

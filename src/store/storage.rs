@@ -133,7 +133,8 @@ impl Storage {
 
 async fn both_are_hypertables(client: &Client) -> Result<bool, Failure> {
     let sql = "SELECT count(*) = 2 FROM timescaledb_information.hypertables \
-        WHERE format('%I.%I', hypertable_schema, hypertable_name)::regclass IN ('scan'::regclass, 'average_wide'::regclass)";
+        WHERE (hypertable_schema, hypertable_name) IN (SELECT n.nspname, c.relname FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ('scan'::regclass, 'average_wide'::regclass))";
     Ok(query_one(client, sql, &[]).await?.get(0))
 }
 

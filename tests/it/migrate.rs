@@ -311,3 +311,26 @@ async fn migrating_again_and_again_under_load_disturbs_nobody() {
     assert!(before == after, "{:#?}", difference(&before, &after));
     world.centre.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_somebody_dropped_is_made_again_and_nothing_goes_to_quarantine() {
+    let world = world_of(kilns(), "").await;
+    if Storage::of(&world.client).await.unwrap() != Storage::Partitions {
+        println!("skipped: a_partition_that_somebody_dropped: the tests run on hypertables");
+        return;
+    }
+    let mut sender = Sender::connect(world.broker.port()).await;
+    sender.outlet = "kiln-0";
+    let at = whole_second() - SignedDuration::from_hours(26);
+    for round in 0..3 {
+        let at = at + SignedDuration::from_secs(round);
+        let line = sender.record(at, &[("a21026", normal(1.0))]);
+        sender.publish("backfill", round as u64, &[line]).await;
+        assert_eq!(sender.receipted(round as u64..round as u64 + 1).await, [0; 0]);
+        assert_eq!(world.count("SELECT count(*) FROM scan").await, 1);
+        let day = at.strftime("%Y%m%d");
+        world.client.batch_execute(&format!("DROP TABLE scan_{day}")).await.unwrap();
+    }
+    assert_eq!(world.count("SELECT count(*) FROM quarantine").await, 0);
+    world.centre.stop().await;
+}

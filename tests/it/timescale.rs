@@ -406,4 +406,13 @@ async fn old_chunks_go_and_policies_follow_the_configuration() {
         assert!(see_to(&mut session, days).await.unwrap().contains(told));
         assert_eq!(policies().await, expected);
     }
+    // And they do it, to what is old enough and nothing else.
+    let jobs = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'";
+    for job in client.query(jobs, &[]).await.unwrap() {
+        client.batch_execute(&format!("CALL run_job({})", job.get::<_, i32>(0))).await.unwrap();
+    }
+    let sql = "SELECT count(*) FILTER (WHERE is_compressed), bool_and(is_compressed = (range_end <= now() - interval '12 days')) \
+        FROM timescaledb_information.chunks";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    assert!(row.get::<_, i64>(0) >= 3 && row.get::<_, bool>(1), "{row:?}");
 }

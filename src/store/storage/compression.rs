@@ -1,4 +1,4 @@
-//! Chunks that are old enough are compressed by a policy of TimescaleDB, whose workers run it: at province size a day takes minutes,
+//! Chunks that are old enough are compressed by a policy of TimescaleDB, whose workers run it: at province size a day takes an hour,
 //! which no statement of ours may. Nothing is decompressed for late rows: they go beside, and the policy takes them in later.
 
 use tokio_postgres::Client;
@@ -49,7 +49,8 @@ pub(super) async fn schema(client: &Client) -> Result<String, Failure> {
 async fn all_as_wished(client: &Client, after: i32) -> Result<bool, Failure> {
     let sql = "SELECT config ->> 'compress_after' IS NOT NULL AND (config ->> 'compress_after')::interval = make_interval(days => $1) \
         FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression' \
-        AND format('%I.%I', hypertable_schema, hypertable_name)::regclass IN ('scan'::regclass, 'average_wide'::regclass)";
+        AND (hypertable_schema, hypertable_name) IN (SELECT n.nspname, c.relname FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ('scan'::regclass, 'average_wide'::regclass))";
     let rows = query(client, sql, &[&after]).await?;
     Ok(if after == 0 {
         rows.is_empty()
@@ -69,7 +70,8 @@ async fn arrange(client: &Client, after: i32) -> Result<(), Failure> {
             continue;
         }
         let sql = "SELECT compression_enabled FROM timescaledb_information.hypertables \
-            WHERE format('%I.%I', hypertable_schema, hypertable_name)::regclass = $1::text::regclass";
+            WHERE (hypertable_schema, hypertable_name) = (SELECT n.nspname, c.relname FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::text::regclass)";
         if !query_one(client, sql, &[&table]).await?.get::<_, bool>(0) {
             let enable = format!(
                 "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{apart}', \
