@@ -60,4 +60,4 @@ torture: setup ## Kills, power cuts, partitions, full disks at random moments; S
 
 bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"
-	@cargo bench --locked --bench replay --bench hour --bench spool --bench verify
+	@cargo bench --locked --bench replay --bench hour --bench spool --bench verify --bench storage

@@ -38,7 +38,7 @@ pub fn start_logging(format: LogFormat) {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Part {
     pub ready: bool,
-    /// What is wrong and what to do about it; "ok" when ready.
+    /// What is wrong and what to do about it; "ok", or what is in use, when ready.
     pub detail: String,
     /// Since when it is so.
     pub since: Timestamp,

@@ -140,6 +140,7 @@ impl Writer {
         let result = self.store(arrivals, now).await;
         if result.is_err() {
             self.session.discard();
+            self.partitions = Partitions::default();
         }
         result
     }
@@ -192,6 +193,7 @@ impl Writer {
     }
 
     /// Validates and corrects; makes partitions and provenance numbers that are missing.
+    #[expect(clippy::vec_box, reason = "they are sorted: a box moves cheaper than a scan")]
     async fn ready(&mut self, mut scans: Vec<Box<TakenScan>>) -> Result<Vec<Ready>, Failure> {
         scans.sort_by_key(|scan| (scan.outlet.id, scan.at));
         self.partitions

@@ -36,6 +36,7 @@ use crate::store::frame::{Frames, laws};
 use crate::store::partition::drop_old;
 use crate::store::reckoning::{self, Arrival, Claim, EfficiencyRow};
 use crate::store::session::{Failure, Session, Trouble, bounded};
+use crate::store::storage::compression;
 use crate::store::{ledger, lock};
 
 use hours::{GAP, Span, fill_gap_before, gap_after, is_there, mass, masses};
@@ -140,11 +141,13 @@ impl Reckoner {
         reckoning::append_silent(client, (before.start, quarter.start), today, now).await
     }
 
-    /// Drops what is past its retention.
+    /// Drops what is past its retention, has compressed what is old, and says how the tables are kept.
     async fn forget(&mut self, now: Timestamp) -> Result<(), Failure> {
         for partition in drop_old(&mut self.session, self.retention, now).await? {
             tracing::info!(partition, "dropped: past its retention");
         }
+        let kept = compression::see_to(&mut self.session, self.retention.compress_after_days).await?;
+        self.shared.readiness.set("storage", true, &kept);
         Ok(())
     }
 

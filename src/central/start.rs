@@ -162,7 +162,7 @@ fn ingest(
     tasks: &mut JoinSet<()>,
 ) {
     let start = uuid::Uuid::now_v7().simple().to_string();
-    let (live, past) = settings(&config.mqtt, links.broker.clone(), &start);
+    let (for_live, for_past) = settings(&config.mqtt, links.broker.clone(), &start);
     // Room for all that the connections hold.
     let (live_queue, live_queued) = mpsc::channel(HELD_MESSAGES);
     let (past_queue, past_queued) = mpsc::channel(HELD_MESSAGES);
@@ -186,10 +186,10 @@ fn ingest(
         meters: shared.meters.clone(),
         line,
     };
-    tasks.spawn(listen(live, ears, shutdown.clone()));
+    tasks.spawn(listen(for_live, ears, shutdown.clone()));
     let told = (outbox, reporting.readiness.clone());
     let heard = (past_queue, shared.meters.clone());
-    tasks.spawn(listen_to_the_past(past, heard, told, shutdown.clone()));
+    tasks.spawn(listen_to_the_past(for_past, heard, told, shutdown.clone()));
 }
 
 async fn load(database: &str) -> Result<(Plant, Frames), Error> {

@@ -80,6 +80,7 @@ impl Closer {
                         tracing::warn!(%failure, "windows wait for the database");
                     }
                     self.session.discard();
+                    self.partitions = Partitions::default();
                     Duration::from_secs(1)
                 }
             };

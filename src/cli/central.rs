@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use crate::central::{self, Links};
 use crate::cli::exit_code::{FAILED, OK, WRONG_INPUT};
 use crate::config;
+use crate::config::central::Timescale;
 use crate::embedded::{Access, Mosquitto, Postgres};
 use crate::shutdown;
 use crate::store;
+use crate::store::migrate::MigrateError;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
 /// Receives, validates, corrects, stores, averages, judges and alerts.
@@ -57,7 +59,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => OK,
         Err(error) => {
             eprintln!("{error:#}");
-            ExitCode::from(FAILED)
+            let cause = error.downcast_ref::<MigrateError>();
+            let is_wish = matches!(cause, Some(MigrateError::Storage(storage)) if storage.is_wish());
+            ExitCode::from(if is_wish { WRONG_INPUT } else { FAILED })
         }
     }
 }
@@ -81,7 +85,7 @@ async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -
         );
         ("127.0.0.1".to_owned(), server.port())
     };
-    let Some(()) = prepare(&database, &shutdown).await? else { return Ok(()) };
+    let Some(()) = prepare(&database, config.timescale, &shutdown).await? else { return Ok(()) };
     let reporting = Reporting::default();
     let mut running =
         central::start(&config, &Links { database, broker }, reporting, shutdown.clone()).await?;
@@ -107,12 +111,17 @@ async fn serve(config: config::central::Central, shutdown: shutdown::Shutdown) -
 }
 
 /// Waits for the database as long as waiting can help, and brings its tables to this version. `None` at shutdown.
-async fn prepare(database: &str, shutdown: &shutdown::Shutdown) -> anyhow::Result<Option<()>> {
+async fn prepare(
+    database: &str,
+    wish: Timescale,
+    shutdown: &shutdown::Shutdown,
+) -> anyhow::Result<Option<()>> {
     let mut said = String::new();
     loop {
         match store::connect::connect(database, "cems migrate").await {
             Ok(mut client) => {
-                store::migrate::migrate(&mut client).await?;
+                let migrated = store::migrate::migrate_to(&mut client, wish).await?;
+                tracing::info!(version = migrated.version, "tables are kept in {}", migrated.storage);
                 return Ok(Some(()));
             }
             Err(error) if error.retry_helps() => {

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 
 use crate::cli::exit_code;
 use crate::cli::sources::read_file;
+use crate::config::central::Timescale;
 use crate::config::check;
 use crate::config::document::{Document, Overlay};
 use crate::store::connect::{self, ConnectError};
@@ -70,6 +71,30 @@ impl Database {
         zone.ok_or_else(|| {
             Failure::input("central.zone is a time zone of the IANA database, as \"Asia/Shanghai\"")
         })
+    }
+
+    /// How new tables are to be kept: the given word, or `database.timescale` of the configuration or the environment.
+    pub fn timescale(&self, given: Option<&str>) -> Result<Timescale, Failure> {
+        let wrong = |found: &str| {
+            Failure::input(format!("database.timescale: found {found}; write \"auto\", \"on\" or \"off\""))
+        };
+        let known = |word: &str| {
+            let found = Timescale::WORDS.iter().find(|(name, _)| *name == word).map(|(_, wish)| *wish);
+            found.ok_or_else(|| wrong(&format!("{word:?}")))
+        };
+        match (given, &self.config) {
+            (Some(word), _) => known(word),
+            (None, Some(file)) => {
+                let source = read_file(file)?;
+                let document = Document::parse(&source.file, &source.text, Overlay::Environment)
+                    .map_err(|problems| Failure::input(problems.to_string()))?;
+                let word = document.root().table("database").optional("timescale", check::any_text());
+                word.ok_or_else(|| wrong("no text"))?.map_or(Ok(Timescale::Auto), |word| known(&word))
+            }
+            (None, None) => {
+                std::env::var("CEMS__DATABASE__TIMESCALE").map_or(Ok(Timescale::Auto), |word| known(&word))
+            }
+        }
     }
 
     /// The database's URL.

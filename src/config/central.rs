@@ -35,6 +35,7 @@ pub struct Central {
     pub data_dir: PathBuf,
     /// PostgreSQL URL; `None`: embedded.
     pub database: Option<String>,
+    pub timescale: Timescale,
     pub mqtt: Mqtt,
     pub listen: SocketAddr,
     pub silence: Silence,
@@ -43,6 +44,21 @@ pub struct Central {
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
     pub retention: Retention,
+}
+
+/// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timescale {
+    /// Where the server preloads TimescaleDB.
+    Auto,
+    On,
+    Off,
+}
+
+impl Timescale {
+    /// The words for it.
+    pub const WORDS: [(&'static str, Timescale); 3] =
+        [("auto", Timescale::Auto), ("on", Timescale::On), ("off", Timescale::Off)];
 }
 
 /// How the centre reaches the broker.
@@ -103,11 +119,13 @@ pub struct Retention {
     /// At least the 400 days that late records may be old.
     pub scan_days: u32,
     pub minute_days: u32,
+    /// When chunks of hypertables are compressed; 0: never.
+    pub compress_after_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Retention {
-        Retention { scan_days: 400, minute_days: 3 * 366 }
+        Retention { scan_days: 400, minute_days: 3 * 366, compress_after_days: 9 }
     }
 }
 
@@ -116,7 +134,21 @@ fn retention(root: &mut Section<'_>) -> Option<Retention> {
     let Some(mut retention) = root.optional_table("retention") else { return Some(default) };
     let scan_days = retention.with_default("scan_days", small(400..=36_500), default.scan_days);
     let minute_days = retention.with_default("minute_days", small(400..=36_500), default.minute_days);
-    Some(Retention { scan_days: scan_days?, minute_days: minute_days? })
+    let compress_after_days =
+        retention.with_default("compress_after_days", compress_after(), default.compress_after_days);
+    Some(Retention {
+        scan_days: scan_days?,
+        minute_days: minute_days?,
+        compress_after_days: compress_after_days?,
+    })
+}
+
+/// Not what gateways may still send as a matter of course: late rows into compressed chunks cost several times as much.
+fn compress_after<'c>() -> check::Check<'c, u32> {
+    let days = check::integer(0..=36_500);
+    check::Check::new("0 (never) or a whole number of days from 9 to 36500", move |value| {
+        days.apply(value).filter(|days| *days == 0 || *days >= 9).and_then(|days| u32::try_from(days).ok())
+    })
 }
 
 /// Reads the text of `file`, overlaid by the environment.
@@ -142,6 +174,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     drop(central);
     let mut database = root.table("database");
     let url = database.required("url", database_url());
+    let timescale = database.with_default("timescale", check::one_of(&Timescale::WORDS), Timescale::Auto);
     drop(database);
     let mqtt = mqtt(root);
     let http = root.optional_table("http");
@@ -166,6 +199,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         public_url: public_url?,
         data_dir: data_dir?,
         database: url?,
+        timescale: timescale?,
         mqtt: mqtt?,
         listen: listen?,
         silence: silence?,
@@ -250,6 +284,24 @@ mod tests {
     fn the_example_is_right() {
         let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
         assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
+    fn storage_is_a_word_and_nothing_young_is_compressed() {
+        let parse = |database: &str, retention: &str| {
+            let text = format!(
+                "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n{database}\n[mqtt]\nurl = \"embedded\"\n\
+                 [retention]\n{retention}\n"
+            );
+            parse("central.toml", &text)
+                .map(|central| (central.timescale, central.retention.compress_after_days))
+        };
+        assert_eq!(parse("", "").ok(), Some((Timescale::Auto, 9)));
+        assert_eq!(parse("timescale = \"on\"", "compress_after_days = 0").ok(), Some((Timescale::On, 0)));
+        assert_eq!(parse("timescale = \"off\"", "compress_after_days = 30").ok(), Some((Timescale::Off, 30)));
+        let problems = parse("timescale = true", "compress_after_days = 8").err().unwrap();
+        let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["database.timescale", "retention.compress_after_days"]);
     }
 
     #[test]

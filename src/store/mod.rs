@@ -48,5 +48,7 @@ pub mod read;
 pub mod scan;
 /// One session with its prepared statements; every wait bounded.
 pub mod session;
+/// Plain partitions or hypertables of TimescaleDB.
+pub mod storage;
 /// Served against stored.
 pub mod audit;

@@ -30,6 +30,10 @@ impl From<tokio_postgres::Error> for Failure {
             return Failure::Unavailable(format!("the database connection failed: {}", chain(&error)));
         };
         let text = format!("{} ({})", db.message(), db.code().code());
+        // Says 23514 like a check, but the data is right: the partition is missing, and can be made.
+        if db.routine() == Some("ExecFindPartition") {
+            return Failure::Unavailable(format!("the database has no partition for it: {text}"));
+        }
         // Classes 22, 23 and 54 (too large) are about the data; all others (shutting down, out of disk, deadlock) may pass.
         if ["22", "23", "54"].iter().any(|class| db.code().code().starts_with(class)) {
             Failure::Refused(text)

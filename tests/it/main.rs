@@ -81,5 +81,9 @@ mod quarantine;
 mod verify;
 /// Windows on the real store.
 mod windows;
+/// Migrations killed half-way, and under load.
+mod migrate;
+/// Hypertables, where the server has TimescaleDB.
+mod timescale;
 /// House rules, as a test.
 mod tidy;

@@ -224,7 +224,7 @@ async fn two_centres_make_each_figure_and_each_alert_once() {
 async fn what_is_past_its_retention_goes_a_whole_day_at_a_time() {
     let database = crate::support::database::database().await;
     let mut client = database.client().await;
-    seed(&mut client, &[]).await;
+    cems::store::migrate::migrate(&mut client).await.unwrap();
     let mut session = Session::new(database.url());
     let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     let ago = |days: i64| now - SignedDuration::from_hours(24 * days);

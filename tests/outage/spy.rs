@@ -59,6 +59,7 @@ impl Spy {
                 match notice {
                     Notice::Connected(outbox) => _ = told.send_replace(Some(outbox)),
                     Notice::Lost(_) => _ = told.send_replace(None),
+                    Notice::LeftOut => {}
                     Notice::Message(message) => hearing.lock().unwrap().take(*message),
                 }
             }

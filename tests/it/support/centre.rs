@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::State;
 use axum::http::StatusCode;
 use cems::central::{self, Links};
+use cems::config::central::Timescale;
 use cems::config::kind::Source;
 use cems::config::{catalogue, seeds};
 use cems::shutdown::Shutdown;
@@ -57,11 +58,21 @@ pub async fn seed(client: &mut Client, more: &[(&str, String)]) {
 
 /// The same with another plant.
 pub async fn seed_with(client: &mut Client, plant: Source, more: &[(&str, String)]) {
-    migrate::migrate(client).await.unwrap();
+    match storage_of_tests() {
+        Some(wish) => migrate::migrate_to(client, wish).await.unwrap(),
+        None => migrate::migrate(client).await.unwrap(),
+    };
     let mut sources = vec![seeds::pollutants(), seeds::rules(), plant];
     sources.extend(more.iter().map(|(file, text)| Source { file: (*file).to_owned(), text: text.clone() }));
     let catalogue = catalogue::parse(&sources).unwrap_or_else(|problems| panic!("{problems}"));
     store_plant::save(client, &catalogue).await.unwrap();
+}
+
+/// `CEMS_TEST_TIMESCALE=auto` runs all tests on hypertables where the server has TimescaleDB; without it tables stay as a test has made them: partitions, usually.
+fn storage_of_tests() -> Option<Timescale> {
+    let wish = std::env::var("CEMS_TEST_TIMESCALE").ok()?;
+    let found = Timescale::WORDS.iter().find(|(word, _)| *word == wish);
+    Some(found.unwrap_or_else(|| panic!("CEMS_TEST_TIMESCALE is {wish:?}; write auto, on or off")).1)
 }
 
 /// A plant document that sends alerts to a webhook.

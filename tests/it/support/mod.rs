@@ -23,3 +23,5 @@ pub mod chain;
 pub mod world;
 /// An independent Modbus slave.
 pub mod pymodbus;
+/// What tables, views and functions are, as lines.
+pub mod schema;

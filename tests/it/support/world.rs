@@ -160,7 +160,12 @@ pub async fn world(more: &str) -> World {
 
 /// A world with another plant than the demonstration's.
 pub async fn world_of(plant: Source, more: &str) -> World {
-    let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
+    world_in(database().await, plant, more).await
+}
+
+/// The same in a database that may have tables already.
+pub async fn world_in(database: TestDatabase, plant: Source, more: &str) -> World {
+    let (broker, webhook) = (broker().await, Webhook::listen().await);
     let mut client = database.client().await;
     seed_with(&mut client, plant, &[notify(&webhook)]).await;
     let centre = Centre::start(database.url(), broker.port(), more).await;
