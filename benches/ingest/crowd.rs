@@ -1,7 +1,7 @@
 //! A thousand gateways that make no trouble: one connection each, their messages made beforehand, receipts read. MQTT is written by hand
 //! here, since a real gateway is another machine and the generator is to cost as little as it can.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use cems::clock::monotonic;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::support::plant;
 
 /// Nobody waits longer for a receipt.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One scan to be sent.
 pub struct Tick {
@@ -66,8 +66,8 @@ pub struct Outcome {
     pub messages: usize,
 }
 
-/// All gateways.
-pub struct Crowd(Vec<Gateway>);
+/// Gateways, and how many there are in the plant.
+pub struct Crowd(Vec<Gateway>, usize);
 
 fn variable(out: &mut Vec<u8>, mut number: usize) {
     loop {
@@ -187,13 +187,13 @@ impl Gateway {
                 cfg: Hash::of(b"bench"),
                 body: Body::Scan(scan),
             };
-            let line = record.encode();
-            self.prev = Hash::of(&line);
+            let bytes = record.encode();
+            self.prev = Hash::of(&bytes);
             self.seq += 1;
             if !payload.is_empty() {
                 payload.push(b'\n');
             }
-            payload.extend_from_slice(&line);
+            payload.extend_from_slice(&bytes);
         }
         let last = self.seq - 1;
         let properties =
@@ -270,7 +270,7 @@ impl Crowd {
         for number in 0..gateways {
             all.push(Gateway::connect(port, number).await);
         }
-        Crowd(all)
+        Crowd(all, gateways)
     }
 
     /// Makes the messages: the scans of each gateway in their order, so many a message; `due` says when, by the scan's index.
@@ -281,10 +281,13 @@ impl Crowd {
         lane: &str,
         due: impl Fn(usize) -> Duration,
     ) {
-        let gateways = self.0.len();
-        let mut open: Vec<Vec<&Tick>> = vec![Vec::new(); gateways];
+        let names: HashMap<String, usize> =
+            self.0.iter().enumerate().map(|(index, gateway)| (gateway.name.clone(), index)).collect();
+        let mut open: Vec<Vec<&Tick>> = vec![Vec::new(); self.0.len()];
         for (index, tick) in ticks.iter().enumerate() {
-            let number = tick.outlet % gateways;
+            // Scans of gateways that are not in this crowd are not sent.
+            let name = plant::gateway(tick.outlet % self.1);
+            let Some(&number) = names.get(&name) else { continue };
             open[number].push(tick);
             if open[number].len() == per_message {
                 self.0[number].write(&std::mem::take(&mut open[number]), due(index), lane);
@@ -293,6 +296,17 @@ impl Crowd {
         for (gateway, rest) in self.0.iter_mut().zip(open).filter(|(_, rest)| !rest.is_empty()) {
             gateway.write(&rest, Duration::ZERO, lane);
         }
+    }
+
+    /// Takes the last gateways out, as a crowd of their own.
+    pub fn split_off(&mut self, at: usize) -> Crowd {
+        Crowd(self.0.split_off(at), self.1)
+    }
+
+    /// Puts them back.
+    pub fn join(&mut self, other: Crowd) {
+        self.0.extend(other.0);
+        self.0.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Sends all that was written, until everything is receipted.

@@ -2,7 +2,7 @@
 //! own, a thousand gateways with a connection each, 16 channels a scan; real gateways where analyser, spool or alert are measured.
 //!
 //! Speeds stand beside plain binary COPY of the same readings in the same run. CEMS_BENCH_PARTS chooses among `ratio`, `pace`,
-//! `backfill`, `storm`, `growth`; all without it.
+//! `webhook`, `backfill`, `growth`; all without it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,6 +16,10 @@ mod copy;
 mod crowd;
 /// Scans as analysers would give them.
 mod readings;
+/// Real analysers behind a real gateway.
+mod registers;
+/// A gateway with a week in its spool.
+mod week;
 /// The servers and the centre.
 mod world;
 
@@ -27,8 +31,9 @@ use std::time::Duration;
 use cems::clock;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::crowd::{Crowd, Outcome, Pace, Tick};
+use crate::crowd::{Crowd, Outcome, Pace};
 use crate::readings::ticks;
+use crate::registers::Registers;
 use crate::support::figures::{Goal, median, percentile, table, tell, tell_beside};
 use crate::support::plant;
 use crate::support::process::{memory, memory_of_family};
@@ -161,10 +166,110 @@ async fn pace(world: &World, crowd: &mut Crowd) {
     tell("receipt_p99_ms_40k_all_at_once", percentile(&outcome.latencies, 99), "ms", Goal::None);
 }
 
+/// The latencies from the tick of a scan to the webhook, milliseconds, sorted: the wait for the poll is not in them.
+fn to_webhook(alerts: &[(Timestamp, serde_json::Value)]) -> Vec<f64> {
+    let of_alert = |(at, body): &(Timestamp, serde_json::Value)| {
+        let tick: Timestamp = body["started_at"].as_str()?.parse().ok()?;
+        Some(at.duration_since(tick).as_secs_f64() * 1e3)
+    };
+    let mut all: Vec<f64> = alerts.iter().filter_map(of_alert).collect();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// From a register to the webhook while a province sends at its pace, then while four hundred gateways send their past as well.
+async fn webhook(world: &World, crowd: &mut Crowd) {
+    let registers = Registers::start(world).await;
+    world.settle().await;
+    let half = REGISTERS / 2;
+    let raising = registers.raise(0..half, Duration::from_secs(40));
+    let (outcome, ()) = tokio::join!(at_pace(crowd, 25, Duration::from_secs(2), 30), raising);
+    let told = to_webhook(&world.told("early-warning", half).await);
+    tell("webhook_p50_ms_40k", percentile(&told, 50), "ms", Goal::None);
+    tell("webhook_p99_ms_40k", percentile(&told, 99), "ms", Goal::AtMost(250.0));
+    tell("receipt_p99_ms_40k_with_alerts", percentile(&outcome.latencies, 99), "ms", Goal::None);
+
+    // Four hundred come back with the past of three hours, as fast as they may; the others send what they measure.
+    let mut back = crowd.split_off(GATEWAYS - 400);
+    let past = ticks(OUTLETS, ago(400), 120, 31);
+    back.script(&past, TOGETHER, "backfill", |_| Duration::ZERO);
+    let live = async {
+        let raising = registers.raise(half..REGISTERS, Duration::from_secs(20));
+        tokio::join!(at_pace(crowd, 15, Duration::from_secs(2), 32), raising).0
+    };
+    let (storm, live) = tokio::join!(back.run(Pace::Full { window: 3 }), live);
+    let told = to_webhook(&world.told("early-warning", REGISTERS - half).await);
+    tell("webhook_p99_ms_storm", percentile(&told, 99), "ms", Goal::AtMost(2000.0));
+    tell("receipt_p99_ms_storm_live", percentile(&live.latencies, 99), "ms", Goal::None);
+    tell("storm_readings_per_s", speed(storm.messages * TOGETHER, &storm), "readings/s", Goal::None);
+    crowd.join(back);
+    registers.stop();
+}
+
+/// Seven days of one gateway, from its spool to the last row, alone and beside live data.
+async fn backfill(world: &World, crowd: &mut Crowd) {
+    world.settle().await;
+    let gateway = week::Gateway::fill(world, &plant::gateway(GATEWAYS), 0);
+    let stored = || world.metric("cems_central_scans_stored_total");
+    let (before, started) = (stored().await, clock::monotonic());
+    let running = gateway.start();
+    while stored().await - before < week::SCANS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(started.elapsed() < Duration::from_mins(5), "the backfill does not end");
+    }
+    let took = started.elapsed().as_secs_f64();
+    tell("backfill_7d_s", took, "s", Goal::AtMost(30.0));
+    tell("backfill_7d_readings_per_s", week::SCANS * 16.0 / took, "readings/s", Goal::None);
+    tell("gateway_rss_mb_backfill", memory(running.pid(), "VmHWM"), "MiB", Goal::None);
+    drop(running);
+    world.settle().await;
+
+    let gateway = week::Gateway::fill(world, &plant::gateway(GATEWAYS), 1);
+    let before = stored().await;
+    let running = gateway.start();
+    let outcome = at_pace(crowd, 12, Duration::from_secs(2), 40).await;
+    let live = (outcome.messages) as f64;
+    println!("  meanwhile {:.0} scans of the past were stored", stored().await - before - live);
+    tell("receipt_p99_ms_40k_beside_backfill", percentile(&outcome.latencies, 99), "ms", Goal::None);
+    drop(running);
+}
+
+/// Live ingest and memory with plants of other sizes.
+async fn growth() {
+    for outlets in [100, 1000] {
+        let gateways = outlets.min(GATEWAYS);
+        let world = World::start(plant::document(outlets, gateways)).await;
+        let mut crowd = Crowd::connect(world.broker(), gateways).await;
+        let count = 100_000 / outlets;
+        let scans = ticks(outlets, ago(12 + i64::try_from(count).unwrap() / 30), count, 50);
+        crowd.script(&scans, 1, "live", |_| Duration::ZERO);
+        world.settle().await;
+        let window = WINDOW * GATEWAYS / gateways;
+        let outcome = crowd.run(Pace::Full { window }).await;
+        tell(
+            &format!("ingest_live_{outlets}_outlets"),
+            speed(scans.len(), &outcome),
+            "readings/s",
+            Goal::None,
+        );
+        if outlets == 1000 {
+            let before = memory(world.centre(), "VmHWM");
+            tell("centre_rss_mb", before, "MiB", Goal::AtMost(64.0));
+        }
+        drop(crowd);
+        world.stop().await;
+    }
+}
+
 #[tokio::main]
 async fn main() {
+    println!(
+        "ingest: {} processors, {OUTLETS} outlets x 16 channels behind {GATEWAYS} gateways",
+        processors()
+    );
     let document = plant::document_with(OUTLETS, GATEWAYS, REGISTERS);
     let world = World::start(document).await;
+    tell("centre_rss_mb_at_start", memory(world.centre(), "VmRSS"), "MiB", Goal::None);
     let mut crowd = Crowd::connect(world.broker(), GATEWAYS).await;
     if wants("ratio") {
         ratio(&world, &mut crowd).await;
@@ -172,10 +277,27 @@ async fn main() {
     if wants("pace") {
         pace(&world, &mut crowd).await;
     }
+    if wants("webhook") {
+        webhook(&world, &mut crowd).await;
+    }
+    if wants("backfill") {
+        backfill(&world, &mut crowd).await;
+    }
     tell("centre_rss_mb_5000_outlets", memory(world.centre(), "VmHWM"), "MiB", Goal::AtMost(150.0));
     tell("broker_rss_mb", memory(world.servers.mosquitto.pid().unwrap(), "VmHWM"), "MiB", Goal::None);
     tell("postgres_pss_mb", memory_of_family(world.servers.postgres.pid().unwrap()), "MiB", Goal::None);
+    println!(
+        "  {:.0} messages found no room in the centre",
+        world.metric("cems_central_messages_left_out_total").await
+    );
     drop(crowd);
     world.stop().await;
+    if wants("growth") {
+        growth().await;
+    }
     table();
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }

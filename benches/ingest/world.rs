@@ -132,6 +132,18 @@ impl World {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// The next so many alerts of a kind, with the times at which they came.
+    pub async fn told(&self, kind: &str, count: usize) -> Vec<(Timestamp, serde_json::Value)> {
+        let started = clock::monotonic();
+        let mut all = Vec::new();
+        while all.len() < count {
+            all.extend(self.webhook.take(kind));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(started.elapsed() < Duration::from_mins(1), "{} alerts instead of {count}", all.len());
+        }
+        all
+    }
+
     pub async fn number(&self, sql: &str) -> f64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }

@@ -6,6 +6,8 @@
 
 /// What cannot be accepted, kept within the cap.
 mod keep;
+/// Each key once.
+mod unique;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::central::heads::Heads;
 use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
+use crate::central::pipeline::unique::unique;
 use crate::central::receipts::Receipts;
 use crate::central::refusal::{conflict_reason, lost_range};
 use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, sightings};
@@ -379,26 +382,4 @@ fn is_fresh(scan: &TakenScan) -> bool {
     let live = matches!(crate::mqtt::topic::parse(&scan.record.topic), Some((_, Lane::Live)));
     let age = scan.record.received_at.duration_since(scan.at);
     age <= FRESH || (live && age <= SLOW_CLOCK)
-}
-
-/// Each key once: repeats within the batch only need their receipt, other records for the same key are conflicts.
-fn unique(sorted: Vec<Ready>) -> (Vec<Ready>, Vec<Origin>, Vec<Kept>) {
-    let (mut repeated, mut conflicts): (Vec<Origin>, Vec<Kept>) = (Vec::new(), Vec::new());
-    // Nearly always so.
-    if sorted.windows(2).all(|pair| matches!(pair, [a, b] if a.row.key() != b.row.key())) {
-        return (sorted, repeated, conflicts);
-    }
-    let mut unique: Vec<Ready> = Vec::with_capacity(sorted.len());
-    for ready in sorted {
-        match unique.last() {
-            Some(last) if last.row.key() == ready.row.key() && last.row.hash == ready.row.hash => {
-                repeated.push(ready.record);
-            }
-            Some(last) if last.row.key() == ready.row.key() => {
-                conflicts.push(ready.record.kept(conflict_reason()));
-            }
-            Some(_) | None => unique.push(ready),
-        }
-    }
-    (unique, repeated, conflicts)
 }

@@ -20,7 +20,12 @@ async fn publish(sender: &Sender, payload: &[u8], properties: &[(&str, &str)]) {
 
 /// Sends one good record and reads receipts until it is covered. Gives the epochs and quarantined numbers of every receipt: one
 /// batch has one receipt a gateway and epoch, so what is not in them was not receipted.
-async fn receipts_up_to_a_good_one(sender: &mut Sender) -> BTreeSet<(String, u64)> {
+async fn receipts_up_to_a_good_one(world: &World, sender: &mut Sender, kept: i64) -> BTreeSet<(String, u64)> {
+    wait_until(LIMIT, "what is kept", || async {
+        let found = world.count("SELECT count(*) FROM quarantine").await;
+        if found == kept { Ok(()) } else { Err(found) }
+    })
+    .await;
     let (number, line) = (sender.seq, sender.event(whole_second(), "start", &[("version", "1")]));
     sender.publish("live", number, &[line]).await;
     let mut quarantined = BTreeSet::new();
@@ -53,7 +58,7 @@ async fn bytes_that_are_no_record_are_receipted_by_their_properties() {
     publish(&sender, &packed, &range("700", "711")).await;
     publish(&sender, b"", &range("720", "720")).await;
     publish(&sender, b"one\ntwo", &range("731", "732")).await;
-    let quarantined = receipts_up_to_a_good_one(&mut sender).await;
+    let quarantined = receipts_up_to_a_good_one(&world, &mut sender, 4).await;
     let numbers = (700..=711).chain([720, 731, 732]);
     assert_eq!(quarantined, numbers.map(|number| (epoch.to_owned(), number)).collect());
     let expected = [
@@ -85,7 +90,7 @@ async fn without_usable_properties_they_are_kept_and_not_receipted() {
     for (index, properties) in cases.iter().enumerate() {
         publish(&sender, format!("noise {index}").as_bytes(), properties).await;
     }
-    assert_eq!(receipts_up_to_a_good_one(&mut sender).await, BTreeSet::new());
+    assert_eq!(receipts_up_to_a_good_one(&world, &mut sender, 7).await, BTreeSet::new());
     let bytes: BTreeSet<Vec<u8>> =
         kept(&world, "gw-demo").await.into_iter().map(|(_, _, bytes)| bytes).collect();
     assert_eq!(bytes, (0..7).map(|index| format!("noise {index}").into_bytes()).collect());
@@ -93,7 +98,7 @@ async fn without_usable_properties_they_are_kept_and_not_receipted() {
     // What says by itself whose and which it is needs no properties.
     let told = format!("{{\"v\":9,\"epoch\":\"{}\",\"seq\":77}}", sender.epoch);
     publish(&sender, told.as_bytes(), &[]).await;
-    let quarantined = receipts_up_to_a_good_one(&mut sender).await;
+    let quarantined = receipts_up_to_a_good_one(&world, &mut sender, 8).await;
     assert_eq!(quarantined, BTreeSet::from([(sender.epoch.to_string(), 77)]));
     // The broker is not asked for any of them again: they are acknowledged.
     assert_eq!(world.count("SELECT count(*) FROM quarantine").await, 8);
@@ -128,7 +133,7 @@ async fn another_gateways_record_is_kept_under_the_name_that_it_came_by() {
         if told.len() == 2 { Ok(()) } else { Err(told) }
     })
     .await;
-    assert!(receipts_up_to_a_good_one(&mut sender).await.is_empty());
+    assert!(receipts_up_to_a_good_one(&world, &mut sender, 2).await.is_empty());
     world.centre.stop().await;
 }
 

@@ -1,5 +1,8 @@
 //! The record's byte form: worked examples, refusals, and decode-of-encode for anything a gateway can make.
 use super::*;
+use crate::domain::flag::Flag;
+use crate::domain::plant::ChannelCode;
+use crate::domain::scan::Reading;
 use proptest::prelude::*;
 
 const SCAN: &str = r#"{"v":1,"kind":"scan","gateway":"gw-jz-017","epoch":"0192f0c1b2c37d2e8a4b5c6d7e8f9a0b","seq":4711,"prev":"0000000000000000000000000000000000000000000000000000000000000000","cfg":"0000000000000000000000000000000000000000000000000000000000000000","outlet":"jz-cement-01","at":"2026-11-21T04:00:06.000Z","readings":{"a19001":[9.8,"N"],"a21002":[84.0,"N"],"a21026":[31.2,"N"],"a34013":[null,"B"]}}"#;

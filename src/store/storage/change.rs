@@ -100,13 +100,16 @@ pub(super) async fn change(client: &Client, to: To) -> Result<(), StorageError> 
 }
 
 async fn drop_table(client: &Client, table: &str) -> Result<(), StorageError> {
-    client.batch_execute(&format!("DROP TABLE {table}")).await.map_err(|error| {
+    let refused = |error: tokio_postgres::Error| {
         let detail = error.as_db_error().and_then(|answer| answer.detail()).unwrap_or_default();
         if error.code() == Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) {
             return StorageError::InUse { found: detail.lines().collect::<Vec<_>>().join(", ") };
         }
         StorageError::Database(Failure::from(error))
-    })
+    };
+    let drop = format!("DROP TABLE {table}");
+    // Its own error is looked at before the bound turns it into another.
+    bounded(async { Ok::<_, Failure>(client.batch_execute(&drop).await) }).await?.map_err(refused)
 }
 
 async fn hypertables(client: &Client) -> Result<(), Failure> {
