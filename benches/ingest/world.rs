@@ -14,6 +14,8 @@ use cems::embedded::{Access, Servers};
 use cems::store::{connect, migrate, plant};
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
 use crate::support::process::{cpu, cpu_of_family};
@@ -126,8 +128,13 @@ impl World {
 
     /// A counter or gauge of the centre's /metrics.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(format!("http://127.0.0.1:{}/metrics", self.http)).await.unwrap();
-        let text = text.text().await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }

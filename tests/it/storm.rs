@@ -105,9 +105,9 @@ impl Herd {
                 cfg: Hash::of(b"test"),
                 body: Body::Scan(scan),
             };
-            let line = record.encode();
-            (*seq, *prev) = (*seq + 1, Hash::of(&line));
-            lines.push(line);
+            let bytes = record.encode();
+            (*seq, *prev) = (*seq + 1, Hash::of(&bytes));
+            lines.push(bytes);
         }
         let properties =
             [("epoch", epoch.to_string()), ("first", first.to_string()), ("last", (*seq - 1).to_string())]
@@ -165,8 +165,8 @@ async fn hundreds_of_gateways_away_for_hours_are_one_alert_and_their_past_pages_
     let mut herd = Herd::connect(world.broker.port()).await;
     herd.all_speak(0).await;
     wait_until(LIMIT, "signs of life of all", || async {
-        let heard = heard(&world).await;
-        if heard == GATEWAYS as i64 + 1 { Ok(()) } else { Err(heard) }
+        let found = heard(&world).await;
+        if found == GATEWAYS as i64 + 1 { Ok(()) } else { Err(found) }
     })
     .await;
 
