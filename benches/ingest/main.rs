@@ -45,7 +45,7 @@ const GATEWAYS: usize = 1000;
 /// Outlets whose analysers are real, behind one more gateway.
 const REGISTERS: usize = 200;
 /// Messages of a gateway under way at full speed.
-const WINDOW: usize = 6;
+const WINDOW: usize = 2;
 /// Scans of one catch-up message: a few, and about a third of what a gateway of ours puts into one (64 KiB).
 const TOGETHER: [usize; 2] = [8, 32];
 

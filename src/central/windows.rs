@@ -162,7 +162,7 @@ impl Closer {
     async fn on_lane(&mut self, lane: i16, now: Timestamp, most: i64) -> Result<bool, Failure> {
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
-        let claim = due::claim(client, lane, now, most).await?;
+        let claim = due::claim(client, lane, (now, self.shared.debounce), most).await?;
         let Some(claim) = claim.filter(|claim| !claim.rows.is_empty()) else {
             bounded(client.batch_execute("COMMIT")).await?;
             return Ok(false);
@@ -174,7 +174,7 @@ impl Closer {
             self.partitions.ensure(&mut self.session, Partitioned::AverageWide, starts.into_iter()).await?;
             let client = self.session.client().await?;
             bounded(client.batch_execute("BEGIN")).await?;
-            let Some(claim) = due::claim(client, lane, now, most).await? else {
+            let Some(claim) = due::claim(client, lane, (now, self.shared.debounce), most).await? else {
                 bounded(client.batch_execute("COMMIT")).await?;
                 return Ok(true);
             };

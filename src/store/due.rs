@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Client, GenericClient, Statement};
 
 use crate::domain::limit::AveragingPeriod;
@@ -146,27 +146,38 @@ impl Claim {
 }
 
 /// Of the shortest period that has any, the oldest times that are due, with all their rows that are due: a window is computed once, however
-/// often it was named. So many times that their rows name about so many windows, and one at least.
+/// often it was named. So many times that their rows name about so many windows, and one at least. A time of which more has just come
+/// waits until nothing more does ($4: rows due by then are such), but not when something of it has waited since $5.
 const CLAIM: &str = "WITH p AS (SELECT period FROM due WHERE lane = $1 AND due_at <= $2 ORDER BY period LIMIT 1), \
-    g AS (SELECT d.source_id, d.start, sum(cardinality(d.outlets)) AS named FROM due d JOIN p USING (period) \
-    WHERE d.lane = $1 AND d.due_at <= $2 GROUP BY 1, 2), \
+    g AS (SELECT d.source_id, d.start, sum(cardinality(d.outlets)) FILTER (WHERE d.due_at <= $2) AS named FROM due d JOIN p USING (period) \
+    WHERE d.lane = $1 AND d.due_at <= greatest($2, $4) GROUP BY 1, 2 \
+    HAVING min(d.due_at) <= $2 AND (max(d.due_at) <= $2 OR min(d.due_at) <= $5)), \
     c AS (SELECT source_id, start, (sum(named) OVER (ORDER BY start, source_id) - named)::bigint AS before FROM g) \
     SELECT d.id, d.outlets, d.source_id, d.period, d.start FROM due d JOIN p USING (period) JOIN c USING (source_id, start) \
     WHERE d.lane = $1 AND d.due_at <= $2 AND c.before < $3";
 
+/// No window waits longer for more of the same time.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(826401, $1::int)";
 
 /// Within the caller's transaction: locks the lane against other closers until its end and reads the rows of one period
-/// (the shortest that has any) that are due. `None` when another closer has the lane.
+/// (the shortest that has any) that are due. Times of which more came within the last `debounce` wait a little. `None` when another
+/// closer has the lane.
 ///
 /// # Errors
 /// [`Failure`] when the database does not answer.
-pub async fn claim(client: &Client, lane: i16, now: Timestamp, most: i64) -> Result<Option<Claim>, Failure> {
+pub async fn claim(
+    client: &Client,
+    lane: i16,
+    (now, debounce): (Timestamp, SignedDuration),
+    most: i64,
+) -> Result<Option<Claim>, Failure> {
     let lock = query_one(client, LOCK, &[&i32::from(lane)]).await?;
     if !lock.get::<_, bool>(0) {
         return Ok(None);
     }
-    let query = query(client, CLAIM, &[&lane, &now, &most]).await;
+    let query = query(client, CLAIM, &[&lane, &now, &most, &(now + debounce), &(now - LONGEST_WAIT)]).await;
     let row = |row: &tokio_postgres::Row| {
         let period = period_of(row.get(3))?;
         Some(Row { id: row.get(0), outlets: row.get(1), source_id: row.get(2), period, start: row.get(4) })

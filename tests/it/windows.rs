@@ -147,9 +147,14 @@ async fn a_scan_that_commits_after_a_claim_is_averaged_all_the_same() {
     send_minutes(&mut sender, hour, 0..1, 40.0).await;
     closer.batch_execute("BEGIN").await.unwrap();
     let claim = wait_until(LIMIT, "our own claim of the minute, or the centre's", || async {
-        let claim = due::claim(&closer, due::lane(outlet), clock::now() + SignedDuration::from_mins(1), 100)
-            .await
-            .unwrap();
+        let claim = due::claim(
+            &closer,
+            due::lane(outlet),
+            (clock::now() + SignedDuration::from_mins(1), SignedDuration::ZERO),
+            100,
+        )
+        .await
+        .unwrap();
         claim.ok_or("the centre has the lane")
     })
     .await;
