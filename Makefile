@@ -60,4 +60,7 @@ torture: setup ## Kills, power cuts, partitions, full disks at random moments; S
 
 bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"
-	@cargo bench --locked --bench replay --bench hour --bench spool --bench verify --bench storage
+	@mkdir -p target && rm -f target/bench.json
+	@cargo bench --locked --bench replay --bench spool --bench verify --bench storage --bench hour
+	@cargo bench --locked --bench ingest
+	@echo "bench: the table is in target/bench.json too; what it means: docs/performance.md"
