@@ -1,6 +1,6 @@
 //! Receipts on their way out: gathered for each gateway, so that at full speed one receipt covers several messages.
 //!
-//! Each receipt costs the broker about as much as a message. So no more than [`PER_SECOND`] leave: at a province's pace each goes at
+//! Each receipt costs the broker about as much as a message. So no more than `PER_SECOND` leave: at a province's pace each goes at
 //! once, at full speed they wait a little and grow longer instead of more.
 
 use std::time::{Duration, Instant};

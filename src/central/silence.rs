@@ -7,7 +7,7 @@
 //! 2. Whoever speaks again after a gap has the limit from then on to bring in those below.
 //! 3. A silence ends when something is heard again, and not because we have just begun to listen.
 //!
-//! And many gateways that fall silent at once are one alert: [`together`].
+//! And many gateways that fall silent at once are one alert: `together`.
 
 /// Many gateways at once.
 mod together;

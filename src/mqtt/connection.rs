@@ -5,7 +5,7 @@
 //! Nothing here blocks the connection for its consumer, or it could neither ping nor acknowledge. A slow consumer shows as
 //! back-pressure at the broker, which sends no more than its window without acknowledgements. But mosquitto 2.0.11 keeps to that window
 //! only until the first of them: as soon as one comes, it sends all that it has queued. So what is held here is bounded by bytes
-//! ([`HELD_BYTES`]); a message above that is acknowledged and left out, and comes again for want of a receipt.
+//! (`HELD_BYTES`); a message above that is acknowledged and left out, and comes again for want of a receipt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
