@@ -18,6 +18,11 @@ use cems::mqtt::receipt::Ranges;
 use cems::mqtt::record::{Body, Hash};
 use jiff::Timestamp;
 
+#[path = "support/mod.rs"]
+mod support;
+
+use support::process::memory;
+
 /// Seven days, a scan every 2 s.
 const WEEK: i64 = 7 * 86_400 / 2;
 const FIRST: i64 = 1_795_000_000;
@@ -61,13 +66,6 @@ fn seconds(since: std::time::Instant) -> f64 {
 
 fn thousand(count: i64) -> f64 {
     f64::from(i32::try_from(count).unwrap()) / 1000.0
-}
-
-/// `VmRSS` or `VmHWM` of a process in MiB.
-fn memory(process: u32, field: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {

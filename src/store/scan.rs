@@ -91,18 +91,20 @@ impl ToSql for Batch<'_> {
     to_sql_checked!();
 }
 
-type Written = Result<(), Box<dyn Error + Sync + Send>>;
+type Written = Result<IsNull, Box<dyn Error + Sync + Send>>;
 
-/// What `write` writes, after its length.
+/// What `write` writes, after its length; NULL has the length -1 and nothing after it.
 fn sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut) -> Written) -> Written {
     let start = out.len();
-    out.put_i32(0);
-    write(out)?;
-    let length = i32::try_from(out.len() - start - 4)?;
-    if let Some(place) = out.get_mut(start..start + 4) {
-        place.copy_from_slice(&length.to_be_bytes());
+    out.put_i32(-1);
+    let is_null = write(out)?;
+    if let IsNull::No = is_null {
+        let length = i32::try_from(out.len() - start - 4)?;
+        if let Some(place) = out.get_mut(start..start + 4) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
     }
-    Ok(())
+    Ok(is_null)
 }
 
 /// One row: the number of its columns, then type and value of each.
@@ -126,16 +128,9 @@ fn row_of(scan: &NewScan, out: &mut BytesMut) -> Written {
     ];
     for ((_, ty), value) in COLUMNS.iter().zip(values) {
         out.put_u32(ty.oid());
-        let start = out.len();
-        out.put_i32(-1);
-        if let IsNull::No = value.to_sql_checked(ty, out)? {
-            let length = i32::try_from(out.len() - start - 4)?;
-            if let Some(place) = out.get_mut(start..start + 4) {
-                place.copy_from_slice(&length.to_be_bytes());
-            }
-        }
+        sized(out, |out| value.to_sql_checked(ty, out))?;
     }
-    Ok(())
+    Ok(IsNull::No)
 }
 
 /// Values of which NaN stands for NULL.
