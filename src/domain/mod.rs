@@ -4,6 +4,8 @@
 pub mod plant;
 /// Factor codes of HJ 212 with unit and molar mass.
 pub mod pollutant;
+/// Units of what analysers measure.
+pub mod unit;
 /// Values that hold for a time, and which one holds when.
 pub mod history;
 /// A half-open time that an entry of a list claims.

@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::gateway::assemble::Finding;
 use crate::gateway::spool::keeper::State;
 use crate::gateway::spool::witness::Witness;
 use crate::mqtt::record::{Body, Event, Hash, event};
+
+/// Characters of one detail that comes from elsewhere.
+const DETAIL_CHARACTERS: usize = 400;
 
 /// An event record's body, of this moment.
 pub fn now<const N: usize>(name: &str, detail: [(&str, String); N]) -> Body {
@@ -32,6 +36,25 @@ pub fn lost_spool(before: Option<&Witness>, aside: Option<(PathBuf, String)>) ->
         ("reason", reason),
     ];
     now(event::LOST_RANGE, detail)
+}
+
+/// An analyser refuses registers that the configuration asks for.
+pub fn registers_refused(analyser: &str, registers: &str) -> Body {
+    let registers: String = registers.chars().take(DETAIL_CHARACTERS).collect();
+    now(event::REGISTERS_REFUSED, [("analyser", analyser.to_owned()), ("registers", registers)])
+}
+
+/// A register that must hold what the configuration says does not, or does again.
+pub fn check(finding: &Finding) -> Body {
+    let short = |text: &str| text.chars().take(DETAIL_CHARACTERS).collect::<String>();
+    let detail = [
+        ("analyser", finding.analyser.clone()),
+        ("check", finding.check.clone()),
+        ("expected", short(&finding.expected)),
+        ("found", short(&finding.found)),
+        ("agrees", finding.agrees.to_string()),
+    ];
+    now(event::ANALYSER_CHECK, detail)
 }
 
 /// The spool is fuller, or emptier, than it was.

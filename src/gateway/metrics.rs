@@ -1,16 +1,22 @@
 //! The gateway's figures for Prometheus.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::gateway::modbus::Fault;
 use crate::gateway::spool::keeper::State;
 use crate::telemetry;
+
+/// Upper bounds of the buckets of answer times.
+const ANSWER_SECONDS: [f64; 8] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0];
 
 /// Which analyser, and what became of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -18,6 +24,45 @@ pub struct PollLabels {
     pub analyser: String,
     /// `ok`, `timeout`, `link`, `exception` or `answer`.
     pub outcome: String,
+}
+
+/// Which analyser.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AnalyserLabels {
+    pub analyser: String,
+}
+
+/// Which line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LineLabels {
+    pub line: String,
+}
+
+/// What is counted of one analyser, looked up once.
+#[derive(Debug, Clone)]
+pub struct AnalyserCounters {
+    ok: Counter,
+    /// By [`Fault::outcome`].
+    failed: [(&'static str, Counter); 4],
+    seconds: Histogram,
+}
+
+impl AnalyserCounters {
+    /// Counts one request.
+    pub fn count(&self, fault: Option<&Fault>) {
+        let Some(fault) = fault else {
+            self.ok.inc();
+            return;
+        };
+        if let Some((_, counter)) = self.failed.iter().find(|(outcome, _)| *outcome == fault.outcome()) {
+            counter.inc();
+        }
+    }
+
+    /// Notes how long an answer took.
+    pub fn took(&self, time: Duration) {
+        self.seconds.observe(time.as_secs_f64());
+    }
 }
 
 /// Which outlet.
@@ -33,9 +78,12 @@ pub struct LaneLabels {
 }
 
 /// What a gateway counts. Clones share the figures.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     pub polls: Family<PollLabels, Counter>,
+    pub answer_seconds: Family<AnalyserLabels, Histogram, fn() -> Histogram>,
+    pub capture: Family<AnalyserLabels, Gauge<f64, AtomicU64>>,
+    pub late_answers: Family<LineLabels, Counter>,
     pub scans: Family<OutletLabels, Counter>,
     pub published: Family<LaneLabels, Counter>,
     pub receipts: Counter,
@@ -50,6 +98,29 @@ pub struct Metrics {
     pub scans_left_out: Gauge,
 }
 
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            polls: Family::default(),
+            answer_seconds: Family::new_with_constructor(|| Histogram::new(ANSWER_SECONDS)),
+            capture: Family::default(),
+            late_answers: Family::default(),
+            scans: Family::default(),
+            published: Family::default(),
+            receipts: Counter::default(),
+            spool_records: Gauge::default(),
+            spool_bytes: Gauge::default(),
+            oldest_age: Gauge::default(),
+            spool_level: Gauge::default(),
+            spool_alarm: Gauge::default(),
+            spool_hours: Gauge::default(),
+            spool_hours_left: Gauge::default(),
+            scan_bytes: Gauge::default(),
+            scans_left_out: Gauge::default(),
+        }
+    }
+}
+
 impl Metrics {
     /// Registers them, each labelled with the gateway's name.
     pub fn register(&self, metrics: &telemetry::Metrics, gateway: &str) {
@@ -60,6 +131,12 @@ impl Metrics {
         let label = ("gateway".into(), gateway.to_owned().into());
         let registry = registry.sub_registry_with_prefix("cems_gateway").sub_registry_with_label(label);
         registry.register("polls", "Modbus requests by analyser and outcome", self.polls.clone());
+        let seconds = "Seconds from a Modbus request to its answer";
+        registry.register("answer_seconds", seconds, self.answer_seconds.clone());
+        let capture = "Share of the last hour's scans that an analyser served whole";
+        registry.register("capture_ratio", capture, self.capture.clone());
+        let late = "Answers on RTU lines that came after their time-out and were read away";
+        registry.register("late_answers", late, self.late_answers.clone());
         registry.register("scans", "Scans made", self.scans.clone());
         registry.register("records_published", "Records sent, repeats included", self.published.clone());
         registry.register("receipts", "Receipts taken", self.receipts.clone());
@@ -97,9 +174,24 @@ impl Metrics {
         self.scans_left_out.set(gauge(state.left_out));
     }
 
-    /// Counts one request to an analyser.
-    pub fn polled(&self, analyser: &str, outcome: &str) {
-        let labels = PollLabels { analyser: analyser.to_owned(), outcome: outcome.to_owned() };
-        self.polls.get_or_create(&labels).inc();
+    /// The counters of one analyser.
+    pub fn of_analyser(&self, analyser: &str) -> AnalyserCounters {
+        let counter = |outcome: &str| {
+            let labels = PollLabels { analyser: analyser.to_owned(), outcome: outcome.to_owned() };
+            self.polls.get_or_create(&labels).clone()
+        };
+        let labels = AnalyserLabels { analyser: analyser.to_owned() };
+        AnalyserCounters {
+            ok: counter("ok"),
+            failed: ["timeout", "link", "exception", "answer"].map(|outcome| (outcome, counter(outcome))),
+            seconds: self.answer_seconds.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// Counts answers that came when nobody waited for them any more.
+    pub fn late(&self, line: &str, answers: u64) {
+        if answers > 0 {
+            self.late_answers.get_or_create(&LineLabels { line: line.to_owned() }).inc_by(answers);
+        }
     }
 }

@@ -5,11 +5,17 @@
 pub mod event;
 /// Figures for Prometheus.
 pub mod metrics;
-/// One Modbus TCP connection.
+/// From the answers of one tick to the scan of an outlet.
+pub mod assemble;
+/// How each analyser is doing.
+pub mod health;
+/// One task a line, which asks the analysers on it.
+pub mod line;
+/// The Modbus client of one line.
 pub mod modbus;
-/// Which blocks of registers to ask for, and what scan the answers make.
+/// Which blocks of registers to ask for.
 pub mod plan;
-/// One task an analyser, one task an outlet.
+/// One task an outlet, which makes its scans.
 pub mod poll;
 /// Sends records until they are receipted.
 pub mod publish;
@@ -19,6 +25,8 @@ pub mod register;
 pub mod schedule;
 /// Records on disk until the centre has receipted them.
 pub mod spool;
+/// The bytes of one line.
+mod wire;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,6 +37,8 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::config::gateway::Gateway;
+use crate::gateway::health::Board;
+use crate::gateway::line::Report;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::spool::keeper::{self, Keeper, NotKept, State};
 use crate::gateway::spool::room::Need;
@@ -37,7 +47,7 @@ use crate::mqtt::record::{Body, Hash, event as name};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Reporting;
 
-pub use crate::gateway::plan::decode_image;
+pub use crate::gateway::assemble::decode_image;
 
 /// Commits that the publisher may be behind before it is told the whole content again.
 const NOTICES: usize = 1024;
@@ -129,20 +139,9 @@ pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) ->
     let opening = tokio::task::spawn_blocking(move || keeper::start(settings, readiness, sender));
     let (keeper, thread) = opening.await.map_err(|error| Error::Ended(error.to_string()))??;
 
-    let analysers: Arc<[_]> =
-        config.analysers.iter().map(|analyser| poll::serve(analyser.clone(), metrics.clone())).collect();
-    let mut pollers = JoinSet::new();
-    for outlet in &config.outlets {
-        let outcome = (keeper.clone(), metrics.clone());
-        let polling = poll::watch(
-            Arc::clone(&config),
-            outlet.clone(),
-            Arc::clone(&analysers),
-            outcome,
-            shutdown.clone(),
-        );
-        pollers.spawn(polling);
-    }
+    let board = Board::new(config.analysers.len());
+    let report = Report { metrics: metrics.clone(), board, keeper: Some(keeper.clone()) };
+    let mut pollers = poll::start(&config, &keeper, &report, &shutdown);
     pollers.spawn(poll::watch_clock(keeper.clone(), shutdown.clone()));
 
     let publishing = Shutdown::new();

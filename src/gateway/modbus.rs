@@ -1,18 +1,34 @@
-//! One Modbus TCP connection to one analyser. After a time-out, a broken link or an answer that does not belong to the
-//! request, the connection is dropped: whatever still arrives on it can then never be taken for an answer to a later
-//! request. Requests go through `call`, because the crate's read functions assert the answer's length in debug builds.
+//! The Modbus client of one line: one request at a time, and no answer is ever taken for an answer to another request.
+//!
+//! Over Modbus TCP the connection is dropped after a time-out, a broken link or an answer that does not belong to the request:
+//! whatever still arrives on it is never read. On RTU lines answers carry no number, so after such a fault the line is silent until
+//! the slowest answer that the configuration allows would be over, and what has arrived is read away. An analyser that answers
+//! later than that cannot be told from one that answers the next request: with `slowest_answer_ms` the operator vouches for it, and
+//! the plan makes neighbouring requests differ in length as a second guard.
+//!
+//! Nothing here writes to an analyser: only the functions 1 to 4 are known. Requests go through `call`, because the crate's read
+//! functions assert the answer's length in debug builds.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-use tokio_modbus::client::{Client, Context};
+use tokio_modbus::client::{Client as _, Context, rtu, tcp};
+use tokio_modbus::slave::SlaveContext as _;
 use tokio_modbus::{ExceptionCode, Request, Response, Slave};
 
 use crate::clock;
-use crate::config::gateway::{Analyser, Table};
+use crate::config::gateway::{Line, Link, Table};
 use crate::gateway::plan::Block;
+use crate::gateway::plan::bus_time;
+use crate::gateway::wire::Wire;
 
+/// Between attempts to open a line, and between questions to a silent analyser that has a line of its own.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// Between questions to a silent analyser on an RTU line, where each costs the others the slowest answer.
+const BACK_OFF_MAX_RTU: Duration = Duration::from_secs(30);
+/// A frame on an RTU-over-TCP line is not torn apart for longer.
+const SILENCE_ON_NETWORK: Duration = Duration::from_millis(5);
 
 /// Why a block has no answer, by whose fault.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +36,7 @@ pub enum Fault {
     #[error("no answer in time")]
     Timeout,
     #[error("no link: {0}")]
-    Link(std::io::Error),
+    Link(io::Error),
     #[error("not tried again before its back-off is over")]
     Resting,
     #[error("the analyser refused with exception {0}; check the register addresses")]
@@ -44,101 +60,271 @@ impl Fault {
     pub fn is_exception(&self) -> bool {
         matches!(self, Fault::Exception(_))
     }
+
+    /// Whether it is the registers that are refused, not the moment.
+    pub fn is_about_registers(&self) -> bool {
+        matches!(self, Fault::Exception(ExceptionCode::IllegalDataAddress | ExceptionCode::IllegalDataValue))
+    }
 }
 
-/// The link to one analyser.
-pub struct Link {
-    address: String,
-    unit: u8,
-    timeout: Duration,
-    context: Option<Context>,
-    /// Connections in a row that failed, or that never gave an answer.
+/// Whom to ask, and how long to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub unit: u8,
+    pub timeout: Duration,
+    /// After this nobody waits for the answer any more.
+    pub deadline: Instant,
+}
+
+/// The client of one line.
+pub struct Client {
+    line: Line,
+    open: Option<Open>,
+    /// Attempts to open the line that failed in a row.
+    closed: Rest,
+    units: BTreeMap<u8, Rest>,
+    /// On RTU lines: an answer to a request that was given up may come until then.
+    quiet_until: Option<Instant>,
+    last_end: Instant,
+    late: u64,
+}
+
+struct Open {
+    context: Context,
+    wire: Wire,
+}
+
+/// Faults in a row, and until when nothing is tried.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
     failures: u32,
-    rest_until: Instant,
+    until: Instant,
 }
 
-impl Link {
+impl Rest {
+    fn none() -> Rest {
+        Rest { failures: 0, until: clock::monotonic() }
+    }
+
+    fn failed(&mut self, longest: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.until = clock::monotonic() + back_off(self.failures, longest);
+    }
+
+    fn is_over(self) -> bool {
+        clock::monotonic() >= self.until
+    }
+}
+
+impl Client {
     /// Not yet connected.
-    pub fn new(analyser: &Analyser) -> Link {
-        Link {
-            address: analyser.address.clone(),
-            unit: analyser.unit,
-            timeout: analyser.timeout,
-            context: None,
-            failures: 0,
-            rest_until: clock::monotonic(),
+    pub fn new(line: Line) -> Client {
+        Client {
+            line,
+            open: None,
+            closed: Rest::none(),
+            units: BTreeMap::new(),
+            quiet_until: None,
+            last_end: clock::monotonic(),
+            late: 0,
         }
     }
 
-    /// The words of one block, exactly as many as asked for.
+    /// Whether this unit answered when it was asked last.
+    pub fn is_well(&self, unit: u8) -> bool {
+        self.units.get(&unit).is_none_or(|rest| rest.failures == 0)
+    }
+
+    /// Bursts of bytes that came when nobody had asked: answers that were too late. Only RTU lines see them.
+    pub fn late_answers(&self) -> u64 {
+        self.late
+    }
+
+    /// The words of one block, exactly as many as asked for; one a coil, 0 or 1.
     ///
     /// # Errors
-    /// A [`Fault`]; after any but an exception the connection is gone and the next call makes a new one.
-    pub async fn read(&mut self, block: Block, deadline: Instant) -> Result<Vec<u16>, Fault> {
-        let result = self.attempt(block, deadline).await;
+    /// A [`Fault`]; after any but an exception what still arrives is never read as an answer.
+    pub async fn read(&mut self, block: Block, asked: Asked) -> Result<Vec<u16>, Fault> {
+        if !self.closed.is_over() || self.units.get(&asked.unit).is_some_and(|rest| !rest.is_over()) {
+            return Err(Fault::Resting);
+        }
+        self.open(asked).await?;
+        self.fall_silent(asked).await?;
+        let result = self.exchange(block, asked).await;
+        self.last_end = clock::monotonic();
+        let rest = self.units.entry(asked.unit).or_insert_with(Rest::none);
         match &result {
-            Ok(_) | Err(Fault::Exception(_)) => self.failures = 0,
+            // A converter that cannot reach the analyser behind it: asking on would cost its time-out each time.
+            Err(Fault::Exception(ExceptionCode::GatewayTargetDevice)) => rest.failed(BACK_OFF_MAX),
+            Ok(_) | Err(Fault::Exception(_)) => rest.failures = 0,
             Err(Fault::Resting) => {}
             Err(Fault::Timeout | Fault::Link(_) | Fault::Answer(_)) => {
-                self.context = None;
-                self.failures = self.failures.saturating_add(1);
-                self.rest_until = clock::monotonic() + rest(self.failures);
+                rest.failed(if self.line.link.is_rtu() { BACK_OFF_MAX_RTU } else { BACK_OFF_MAX });
             }
         }
         result
     }
 
-    async fn attempt(&mut self, block: Block, deadline: Instant) -> Result<Vec<u16>, Fault> {
-        if self.context.is_none() {
-            if clock::monotonic() < self.rest_until {
-                return Err(Fault::Resting);
+    async fn open(&mut self, asked: Asked) -> Result<(), Fault> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let opened = in_time(time_left(asked), Wire::open(&self.line.link)).await;
+        let wire = match opened.map(|opened| opened.map_err(Fault::Link)) {
+            Ok(Ok(wire)) => wire,
+            Ok(Err(fault)) | Err(fault) => {
+                self.closed.failed(BACK_OFF_MAX);
+                return Err(fault);
             }
-            let connecting = TcpStream::connect(&self.address);
-            let stream = in_time(self.time_left(deadline), connecting).await?.map_err(Fault::Link)?;
-            stream.set_nodelay(true).map_err(Fault::Link)?;
-            self.context = Some(tokio_modbus::client::tcp::attach_slave(stream, Slave(self.unit)));
-        }
-        let left = self.time_left(deadline);
-        let Some(context) = self.context.as_mut() else { return Err(Fault::Timeout) };
-        let request = match block.table {
-            Table::Holding => Request::ReadHoldingRegisters(block.address, block.count),
-            Table::Input => Request::ReadInputRegisters(block.address, block.count),
         };
-        let response = in_time(left, context.call(request)).await?.map_err(|error| match error {
-            tokio_modbus::Error::Protocol(error) => Fault::Answer(error.to_string()),
-            tokio_modbus::Error::Transport(error) => Fault::Link(error),
-        })?;
-        let words = words_of(block.table, response.map_err(Fault::Exception)?)?;
-        if words.len() == usize::from(block.count) {
-            return Ok(words);
-        }
-        Err(Fault::Answer(format!("asked for {} registers, got {}", block.count, words.len())))
+        self.closed = Rest::none();
+        self.open = Some(Open { context: attach(&self.line.link, &wire, asked.unit), wire });
+        Ok(())
     }
 
-    fn time_left(&self, deadline: Instant) -> Duration {
-        self.timeout.min(deadline.saturating_duration_since(clock::monotonic()))
+    /// Waits until the next request may be sent: the line's turnaround, and on RTU lines until nothing late can come.
+    async fn fall_silent(&mut self, asked: Asked) -> Result<(), Fault> {
+        let mut pause = self.line.turnaround;
+        if self.line.link.is_rtu() {
+            pause = pause.max(frame_silence(&self.line.link));
+            if let Some(until) = self.quiet_until {
+                if until >= asked.deadline {
+                    return Err(Fault::Resting);
+                }
+                tokio::time::sleep_until(until.into()).await;
+                self.quiet_until = None;
+            }
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep_until((self.last_end + pause).into()).await;
+        }
+        if self.line.link.is_rtu() {
+            self.clear(asked).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads away what came unasked. As long as something comes, nobody is asked.
+    async fn clear(&mut self, asked: Asked) -> Result<(), Fault> {
+        let Some(wire) = self.open.as_ref().map(|open| open.wire.clone()) else { return Err(Fault::Resting) };
+        let silence = frame_silence(&self.line.link);
+        let clearing = async {
+            match wire.drain().await {
+                Ok(0) => Ok(0),
+                Ok(bytes) => wire.drain_until_silent(silence).await.map(|more| bytes + more),
+                Err(error) => Err(error),
+            }
+        };
+        match in_time(time_left(asked), clearing).await {
+            Ok(Ok(0)) => Ok(()),
+            Ok(Ok(_bytes)) => {
+                self.late += 1;
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.open = None;
+                Err(Fault::Link(error))
+            }
+            // A line that never falls silent.
+            Err(_) => Err(Fault::Answer("bytes arrive that nobody asked for".to_owned())),
+        }
+    }
+
+    async fn exchange(&mut self, block: Block, asked: Asked) -> Result<Vec<u16>, Fault> {
+        let Some(open) = &mut self.open else { return Err(Fault::Resting) };
+        open.context.set_slave(Slave(asked.unit));
+        let sent = clock::monotonic();
+        let answer = in_time(time_left(asked), open.context.call(request(block))).await;
+        let result = answer.and_then(|answer| checked(block, answer));
+        match &result {
+            Ok(_) | Err(Fault::Exception(_) | Fault::Resting) => {}
+            Err(Fault::Link(_)) => self.open = None,
+            Err(Fault::Timeout | Fault::Answer(_)) if self.line.link.is_rtu() => {
+                self.quiet_until = Some(sent + self.line.slowest_answer);
+                // What the client has read of the answer goes with it.
+                open.context = attach(&self.line.link, &open.wire, asked.unit);
+            }
+            Err(Fault::Timeout | Fault::Answer(_)) => self.open = None,
+        }
+        result
     }
 }
 
-fn words_of(table: Table, response: Response) -> Result<Vec<u16>, Fault> {
-    match (table, response) {
+fn attach(link: &Link, wire: &Wire, unit: u8) -> Context {
+    if link.is_rtu() {
+        rtu::attach_slave(wire.clone(), Slave(unit))
+    } else {
+        tcp::attach_slave(wire.clone(), Slave(unit))
+    }
+}
+
+const fn request(block: Block) -> Request<'static> {
+    match block.table {
+        Table::Coil => Request::ReadCoils(block.address, block.count),
+        Table::Discrete => Request::ReadDiscreteInputs(block.address, block.count),
+        Table::Holding => Request::ReadHoldingRegisters(block.address, block.count),
+        Table::Input => Request::ReadInputRegisters(block.address, block.count),
+    }
+}
+
+/// The words, if the answer is one to this request.
+fn checked(
+    block: Block,
+    answer: Result<Result<Response, ExceptionCode>, tokio_modbus::Error>,
+) -> Result<Vec<u16>, Fault> {
+    let response = answer.map_err(|error| match error {
+        tokio_modbus::Error::Protocol(error) => Fault::Answer(error.to_string()),
+        // Bytes that make no frame.
+        tokio_modbus::Error::Transport(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) =>
+        {
+            Fault::Answer(error.to_string())
+        }
+        tokio_modbus::Error::Transport(error) => Fault::Link(error),
+    })?;
+    let count = usize::from(block.count);
+    match (block.table, response.map_err(Fault::Exception)?) {
+        (Table::Coil, Response::ReadCoils(bits)) | (Table::Discrete, Response::ReadDiscreteInputs(bits)) => {
+            let whole = count.div_ceil(8) * 8;
+            if bits.len() != whole && bits.len() != count {
+                return Err(Fault::Answer(format!("asked for {count} bits, got {}", bits.len())));
+            }
+            Ok(bits.iter().take(count).map(|bit| u16::from(*bit)).collect())
+        }
         (Table::Holding, Response::ReadHoldingRegisters(words))
-        | (Table::Input, Response::ReadInputRegisters(words)) => Ok(words),
-        (Table::Holding | Table::Input, other) => {
+        | (Table::Input, Response::ReadInputRegisters(words)) => {
+            if words.len() != count {
+                return Err(Fault::Answer(format!("asked for {count} registers, got {}", words.len())));
+            }
+            Ok(words)
+        }
+        (Table::Coil | Table::Discrete | Table::Holding | Table::Input, other) => {
             Err(Fault::Answer(format!("an answer of another kind: {other:?}")))
         }
     }
+}
+
+/// How long the line must be still for a frame to be over.
+fn frame_silence(link: &Link) -> Duration {
+    match link {
+        Link::Serial(port) => bus_time::silence(port),
+        Link::Tcp { .. } | Link::RtuOverTcp { .. } => SILENCE_ON_NETWORK,
+    }
+}
+
+fn time_left(asked: Asked) -> Duration {
+    asked.timeout.min(asked.deadline.saturating_duration_since(clock::monotonic()))
 }
 
 async fn in_time<T>(left: Duration, work: impl Future<Output = T>) -> Result<T, Fault> {
     tokio::time::timeout(left, work).await.map_err(|_elapsed| Fault::Timeout)
 }
 
-/// None after the first failure (most are one lost packet), then 0.25 s doubling to 5 s.
-fn rest(failures: u32) -> Duration {
+/// None after the first failure (most are one lost packet), then 0.25 s doubling to the longest.
+fn back_off(failures: u32, longest: Duration) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
-        more => Duration::from_millis(125 << (more - 1).min(8)).min(BACK_OFF_MAX),
+        more => Duration::from_millis(125 << (more - 1).min(10)).min(longest),
     }
 }
 
@@ -148,8 +334,9 @@ mod tests {
 
     #[test]
     fn one_failure_is_forgiven_and_many_are_bounded() {
-        assert_eq!(rest(1), Duration::ZERO);
-        assert_eq!(rest(2), Duration::from_millis(250));
-        assert_eq!(rest(u32::MAX), BACK_OFF_MAX);
+        assert_eq!(back_off(1, BACK_OFF_MAX), Duration::ZERO);
+        assert_eq!(back_off(2, BACK_OFF_MAX), Duration::from_millis(250));
+        assert_eq!(back_off(u32::MAX, BACK_OFF_MAX), BACK_OFF_MAX);
+        assert_eq!(back_off(u32::MAX, BACK_OFF_MAX_RTU), BACK_OFF_MAX_RTU);
     }
 }

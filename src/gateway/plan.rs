@@ -1,17 +1,16 @@
-//! Which blocks of registers to ask for: neighbouring registers of one analyser and table become one request. Pure.
+//! Which blocks of registers to ask for. Registers of one analyser and table that are near each other and are read equally
+//! often become one request. Pure: what is asked when, how a refused block is divided, and where each register is found.
 
-use crate::config::gateway::{Gateway, Outlet, StatusRegister, Table};
-use crate::domain::flag::Flag;
-use crate::domain::scan::{Reading, Scan};
-use crate::gateway::register;
+/// How long a line is busy with what is asked on it.
+pub mod bus_time;
 
-/// A request never asks for more registers (the protocol allows 125).
-pub const MAX_WORDS: u16 = 120;
-/// Unused registers between two used ones that are read along rather than asking twice.
-pub const MAX_GAP: u16 = 8;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// One request: `count` registers from `address`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::config::gateway::{Blocks, Channel, Gateway, Measured, Outlet, Place, Table};
+
+/// One request: `count` registers or coils from `address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Block {
     pub table: Table,
     pub address: u16,
@@ -19,218 +18,208 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether all of `count` registers from `address` are in this block.
-    fn holds(self, table: Table, address: u16, count: u16) -> bool {
-        self.table == table
-            && self.address <= address
-            && u32::from(address) + u32::from(count) <= u32::from(self.address) + u32::from(self.count)
+    pub const fn new(table: Table, address: u16, count: u16) -> Block {
+        Block { table, address, count }
+    }
+
+    /// Of a number or text.
+    pub const fn of(place: &Place) -> Block {
+        Block::new(place.table, place.address, place.number.registers())
+    }
+
+    /// The address behind the last register.
+    fn end(self) -> u32 {
+        u32::from(self.address) + u32::from(self.count)
+    }
+
+    /// Whether all of `other` is in this block.
+    fn holds(self, other: Block) -> bool {
+        self.table == other.table && self.address <= other.address && other.end() <= self.end()
+    }
+
+    /// From the first register of this one to the last of either.
+    fn joined(self, other: Block) -> Option<Block> {
+        let count = self.end().max(other.end()).checked_sub(u32::from(self.address))?;
+        Some(Block { count: u16::try_from(count).ok()?, ..self })
     }
 }
 
-/// What one analyser is asked for an outlet's scan.
+/// One request of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    pub block: Block,
+    /// Asked at the ticks that are whole multiples of this.
+    pub every: Duration,
+    /// The registers in it that are used, sorted, none overlapping.
+    pub used: Vec<Block>,
+}
+
+impl Planned {
+    /// Whether it is asked at this tick.
+    pub fn is_due(&self, tick: jiff::Timestamp) -> bool {
+        let every = i64::try_from(self.every.as_millis()).unwrap_or(i64::MAX).max(1);
+        tick.as_millisecond().rem_euclid(every) == 0
+    }
+}
+
+/// What one analyser is asked for an outlet's scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inquiry {
     /// Index of the analyser.
     pub analyser: usize,
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<Planned>,
 }
 
-/// Registers: table, first address, count.
-type Wanted = (Table, u16, u16);
+/// Where registers are found among the answers to an inquiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// Index of the block.
+    pub block: usize,
+    pub offset: usize,
+    pub count: usize,
+}
 
-/// Gives `count` words of a table from an address, for the analyser with this name.
-pub type Image<'i> = dyn Fn(&str, Table, u16, u16) -> Option<Vec<u16>> + 'i;
+impl Inquiry {
+    /// Where these registers are found, of those that are read so often.
+    pub fn spot(&self, wanted: Block, every: Duration) -> Option<Spot> {
+        let found = |planned: &Planned| planned.every == every && planned.block.holds(wanted);
+        let block = self.blocks.iter().position(found)?;
+        let offset = wanted.address.checked_sub(self.blocks.get(block)?.block.address)?;
+        Some(Spot { block, offset: usize::from(offset), count: usize::from(wanted.count) })
+    }
+}
 
-/// The answers to an inquiry's blocks, in their order; `None` for a block without a usable answer.
-pub type Answers = Vec<Option<Vec<u16>>>;
-
-/// What to ask for one scan of this outlet, by analyser.
-pub fn inquiries(config: &Gateway, outlet: &Outlet) -> Vec<Inquiry> {
-    let used = |analyser: usize| outlet.channels.iter().filter(move |channel| channel.analyser == analyser);
+/// All that is asked for an outlet's scans, by analyser.
+pub fn inquiries(config: &Gateway, outlet: &Outlet) -> Vec<Arc<Inquiry>> {
     let mut inquiries = Vec::new();
     for (index, analyser) in config.analysers.iter().enumerate() {
-        let mut wanted: Vec<Wanted> =
-            used(index).map(|channel| (channel.table, channel.address, channel.number.words())).collect();
+        let measured = outlet.channels.iter().filter_map(Channel::measured);
+        let mut wanted: Vec<(Duration, Block)> = Vec::new();
+        for channel in measured.filter(|measured| measured.analyser == index) {
+            wanted.extend(registers(channel).map(|block| (channel.period, block)));
+        }
         if wanted.is_empty() {
             continue;
         }
-        wanted.extend(analyser.status.as_ref().map(|status| (status.table, status.address, 1)));
-        inquiries.push(Inquiry { analyser: index, blocks: merge(wanted) });
+        let statuses = analyser.statuses.iter().map(|status| Block::new(status.table, status.address, 1));
+        let checks = analyser.checks.iter().map(|check| Block::of(&check.place));
+        wanted.extend(statuses.chain(checks).map(|block| (outlet.period, block)));
+        let is_rtu = config.lines.get(analyser.line).is_some_and(|line| line.link.is_rtu());
+        let mut blocks = merge(wanted, analyser.blocks);
+        if is_rtu {
+            tell_apart(&mut blocks, analyser.blocks);
+        }
+        inquiries.push(Arc::new(Inquiry { analyser: index, blocks }));
     }
     inquiries
 }
 
-/// The fewest blocks that hold all wanted registers within [`MAX_WORDS`] and [`MAX_GAP`].
-pub fn merge(mut wanted: Vec<Wanted>) -> Vec<Block> {
+/// All registers that one channel needs.
+fn registers(channel: &Measured) -> impl Iterator<Item = Block> + '_ {
+    let statuses = channel.statuses.iter().map(|status| (status.table, status.address));
+    let quality = channel.quality.iter().map(|quality| (quality.table, quality.address));
+    let single = statuses.chain(quality).chain(channel.fresh);
+    std::iter::once(Block::of(&channel.place))
+        .chain(single.map(|(table, address)| Block::new(table, address, 1)))
+}
+
+/// The fewest blocks that hold all wanted registers within these bounds. A number is never divided, even where it is longer
+/// than a block may be.
+pub fn merge(mut wanted: Vec<(Duration, Block)>, bounds: Blocks) -> Vec<Planned> {
     wanted.sort_unstable();
-    let mut blocks: Vec<Block> = Vec::new();
-    for (table, address, count) in wanted {
-        let end = u32::from(address) + u32::from(count);
-        if let Some(block) = blocks.last_mut().filter(|block| block.table == table) {
-            let block_end = u32::from(block.address) + u32::from(block.count);
-            let joined_end = end.max(block_end);
-            let joined = u16::try_from(joined_end - u32::from(block.address)).ok();
-            let near = u32::from(address) <= block_end + u32::from(MAX_GAP);
-            if let Some(count) = joined.filter(|count| near && *count <= MAX_WORDS) {
-                block.count = count;
-                continue;
-            }
+    wanted.dedup();
+    let mut blocks: Vec<Planned> = Vec::new();
+    for (every, next) in wanted {
+        if let Some(last) = blocks.last_mut()
+            && last.every == every
+            && last.block.table == next.table
+            && let Some(joined) = last.block.joined(next)
+            && (last.block.holds(next)
+                || (joined.count <= bounds.max_registers
+                    && u32::from(next.address) <= last.block.end() + u32::from(bounds.max_gap)))
+        {
+            last.block = joined;
+            use_also(&mut last.used, next);
+            continue;
         }
-        blocks.push(Block { table, address, count });
+        blocks.push(Planned { block: next, every, used: vec![next] });
     }
     blocks
 }
 
-/// The scan that these answers make: every configured channel is in it; what has no answer says so. `answers` gives what
-/// came for an inquiry, `None` when nothing came at all.
-pub fn assemble(
-    config: &Gateway,
-    outlet: &Outlet,
-    at: jiff::Timestamp,
-    answered: &[(Inquiry, Option<Answers>)],
-) -> Scan {
-    let readings = outlet.channels.iter().map(|channel| {
-        let found = answered.iter().find(|(inquiry, _)| inquiry.analyser == channel.analyser);
-        let Some((inquiry, Some(answers))) = found else { return (channel.code, Reading::NO_ANSWER) };
-        let analyser = config.analysers.get(channel.analyser);
-        let status = match analyser.and_then(|analyser| analyser.status.as_ref()) {
-            Some(register) => status_flag(register, inquiry, answers),
-            None => Some(Flag::Normal),
+/// `used` is sorted, and `next` begins no earlier than its last.
+fn use_also(used: &mut Vec<Block>, next: Block) {
+    match used.last_mut() {
+        Some(last) if u32::from(next.address) < last.end() => *last = last.joined(next).unwrap_or(*last),
+        Some(_) | None => used.push(next),
+    }
+}
+
+/// On a line whose answers carry no number, no request is as long as its neighbour, where one more register can be read along:
+/// so an answer to the one is never taken for an answer to the other, even beyond the slowest answer.
+fn tell_apart(blocks: &mut [Planned], bounds: Blocks) {
+    let first = blocks.first().map(|planned| planned.block);
+    let last = blocks.len().saturating_sub(1);
+    let mut before: Option<Block> = None;
+    for (index, planned) in blocks.iter_mut().enumerate() {
+        let after = if index == last && index > 0 { first } else { None };
+        let alike = |block: Block| {
+            before
+                .into_iter()
+                .chain(after)
+                .any(|other| other.table == block.table && answer_bytes(other) == answer_bytes(block))
         };
-        let words = pick(inquiry, answers, (channel.table, channel.address, channel.number.words()));
-        let reading = match (status, words) {
-            (Some(status), Some(words)) => register::reading(words, channel, status),
-            // Without its status word nobody knows whether a value can be trusted.
-            (None, _) | (_, None) => Reading::NO_ANSWER,
-        };
-        (channel.code, reading)
-    });
-    Scan { outlet: outlet.code.clone(), at, readings: readings.collect() }
+        let step = if is_bits(planned.block.table) { 8 } else { 1 };
+        for _ in 0..2 {
+            let longer = planned.block.count.saturating_add(step);
+            let fits = longer <= bounds.max_registers
+                && u32::from(planned.block.address) + u32::from(longer) <= 0x1_0000;
+            if bounds.max_gap == 0 || !fits || !alike(planned.block) {
+                break;
+            }
+            planned.block.count = longer;
+        }
+        before = Some(planned.block);
+    }
 }
 
-fn status_flag(register: &StatusRegister, inquiry: &Inquiry, answers: &Answers) -> Option<Flag> {
-    let [word] = pick(inquiry, answers, (register.table, register.address, 1))? else { return None };
-    Some(register::status(*word, register))
+/// Whether a table is of single bits.
+pub const fn is_bits(table: Table) -> bool {
+    match table {
+        Table::Coil | Table::Discrete => true,
+        Table::Holding | Table::Input => false,
+    }
 }
 
-/// The words of one register range out of the answered blocks.
-fn pick<'a>(inquiry: &Inquiry, answers: &'a Answers, wanted: Wanted) -> Option<&'a [u16]> {
-    let (table, address, count) = wanted;
-    let (block, answer) =
-        inquiry.blocks.iter().zip(answers).find(|(block, _)| block.holds(table, address, count))?;
-    let from = usize::from(address - block.address);
-    answer.as_ref()?.get(from..from + usize::from(count))
+/// Bytes of values in the answer to a request.
+pub fn answer_bytes(block: Block) -> u32 {
+    if is_bits(block.table) { u32::from(block.count).div_ceil(8) } else { u32::from(block.count) * 2 }
 }
 
-/// A scan from a register image instead of a live poll, by the very same plan and decoding. `image` gives `count` words
-/// of a table from an address of the analyser with that name. `None` when no outlet has this code.
-pub fn decode_image(
-    config: &Gateway,
-    outlet_code: &str,
-    at: jiff::Timestamp,
-    image: &Image<'_>,
-) -> Option<Scan> {
-    let outlet = config.outlets.iter().find(|outlet| outlet.code == outlet_code)?;
-    let answered: Vec<(Inquiry, Option<Answers>)> = inquiries(config, outlet)
-        .into_iter()
-        .map(|inquiry| {
-            let analyser = config.analysers.get(inquiry.analyser);
-            let answers = analyser.map(|analyser| {
-                let ask = |block: &Block| {
-                    let words = image(&analyser.name, block.table, block.address, block.count);
-                    words.filter(|words| words.len() == usize::from(block.count))
-                };
-                inquiry.blocks.iter().map(ask).collect()
-            });
-            (inquiry, answers)
-        })
-        .collect();
-    Some(assemble(config, outlet, at, &answered))
+/// What becomes of a block that an analyser refuses as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Divided {
+    /// To be asked for one by one instead.
+    Parts(Vec<Block>),
+    /// This number itself is refused: it is the guilty one.
+    Guilty(Block),
+}
+
+/// Divides a refused block between the numbers that are used in it; first of all, what is only read along is left away.
+pub fn divide(block: Block, used: &[Block]) -> Divided {
+    let within: Vec<Block> = used.iter().copied().filter(|one| block.holds(*one)).collect();
+    let (Some(first), Some(last)) = (within.first(), within.last()) else { return Divided::Guilty(block) };
+    let trimmed = first.joined(*last).unwrap_or(block);
+    if trimmed != block {
+        return Divided::Parts(vec![trimmed]);
+    }
+    let (left, right) = within.split_at(within.len() / 2);
+    let whole = |half: &[Block]| half.first().zip(half.last()).and_then(|(first, last)| first.joined(*last));
+    match (whole(left), whole(right)) {
+        (Some(left), Some(right)) => Divided::Parts(vec![left, right]),
+        (None, _) | (_, None) => Divided::Guilty(block),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::gateway::parse;
-    use proptest::prelude::*;
-
-    const EXAMPLE: &str = include_str!("../../config/gateway-example.toml");
-
-    fn block(table: Table, address: u16, count: u16) -> Block {
-        Block { table, address, count }
-    }
-
-    #[test]
-    fn near_registers_share_a_request() {
-        let holding = Table::Holding;
-        let merged = merge(vec![(holding, 20, 2), (holding, 0, 2), (holding, 10, 1), (Table::Input, 3, 2)]);
-        assert_eq!(
-            merged,
-            [block(holding, 0, 11), block(holding, 20, 2), block(Table::Input, 3, 2)],
-            "a gap of 8 is read along, a gap of 9 is not"
-        );
-        assert_eq!(merge(vec![(holding, 65_534, 2), (holding, 65_535, 1)]), [block(holding, 65_534, 2)]);
-    }
-
-    #[test]
-    fn a_channel_without_words_says_so_and_the_others_keep_theirs() {
-        let config = parse("example", EXAMPLE).unwrap();
-        let at = "2026-11-21T04:00:06Z".parse().unwrap();
-        let image = |analyser: &str, table: Table, address: u16, count: u16| match (analyser, table, address)
-        {
-            ("gas", Table::Holding, 0) => Some(vec![0x41C8, 0, 987][..usize::from(count)].to_vec()),
-            ("gas", Table::Holding, 100) => Some(vec![2]),
-            _ => None,
-        };
-        let scan = decode_image(&config, "DA001", at, &image).unwrap();
-        let shown: Vec<String> = scan
-            .readings
-            .iter()
-            .map(|(code, r)| format!("{code} {:?} {}", r.value, r.flag.letter()))
-            .collect();
-        assert_eq!(shown, ["a19001 Some(9.870000000000001) C", "a21026 Some(25.0) C", "a34013 None B"]);
-        let deaf = |_: &str, table: Table, address: u16, count: u16| {
-            (table == Table::Holding && address < 100).then(|| vec![0; usize::from(count)])
-        };
-        let scan = decode_image(&config, "DA001", at, &deaf).unwrap();
-        assert!(
-            scan.readings.iter().all(|(_, reading)| *reading == Reading::NO_ANSWER),
-            "no status, no trust"
-        );
-        assert!(decode_image(&config, "DA002", at, &deaf).is_none());
-    }
-
-    #[test]
-    fn an_answer_of_another_length_is_no_answer() {
-        let config = parse("example", EXAMPLE).unwrap();
-        let at = "2026-11-21T04:00:06Z".parse().unwrap();
-        for wrong in [0, 1, 7, 200] {
-            let image = |_: &str, _: Table, _: u16, _: u16| Some(vec![0; wrong]);
-            let scan = decode_image(&config, "DA001", at, &image).unwrap();
-            let gas = scan.readings.iter().find(|(code, _)| code.as_str() == "a21026").unwrap();
-            assert_eq!(gas.1, Reading::NO_ANSWER, "{wrong} words");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn blocks_hold_all_that_is_wanted_and_stay_small(
-            wanted in proptest::collection::vec((0_u16..2, 0_u16..400, 1_u16..3), 1..60)
-        ) {
-            let wanted: Vec<Wanted> = wanted
-                .into_iter()
-                .map(|(table, address, count)| (if table == 0 { Table::Holding } else { Table::Input }, address, count))
-                .collect();
-            let blocks = merge(wanted.clone());
-            for (table, address, count) in &wanted {
-                prop_assert!(blocks.iter().any(|block| block.holds(*table, *address, *count)));
-            }
-            for block in &blocks {
-                prop_assert!(block.count <= MAX_WORDS);
-                let first_and_last_are_wanted = wanted.iter().any(|(t, a, _)| *t == block.table && *a == block.address)
-                    && wanted.iter().any(|(t, a, c)| *t == block.table && a + c == block.address + block.count);
-                prop_assert!(first_and_last_are_wanted);
-            }
-        }
-    }
-}
+mod tests;

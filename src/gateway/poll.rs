@@ -1,6 +1,6 @@
-//! One task an analyser, which asks it; one task an outlet, which makes a scan at each tick of what the analysers answered.
-//! A slow analyser delays nobody: an outlet waits for it no longer than to the end of its period, and then the scan says
-//! that there was no answer. An answer after that belongs to no scan.
+//! One task an outlet, which makes a scan at each tick of what the analysers answered. A slow analyser delays nobody: an outlet
+//! waits for it no longer than to the end of its period, and then the scan says that there was no answer. An answer after that
+//! belongs to no scan.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,154 +8,174 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::config::gateway::{Analyser, Gateway, Outlet};
-use crate::domain::scan::Scan;
+use crate::config::gateway::{Gateway, Outlet};
+use crate::gateway::assemble::{Answers, Assembly};
 use crate::gateway::event;
-use crate::gateway::metrics::{Metrics, OutletLabels};
-use crate::gateway::modbus::{Fault, Link};
-use crate::gateway::plan::{Answers, Inquiry, assemble, inquiries};
+use crate::gateway::health::Whole;
+use crate::gateway::line::{self, Report, Request};
+use crate::gateway::metrics::{AnalyserLabels, OutletLabels};
+use crate::gateway::plan::Inquiry;
 use crate::gateway::schedule::{ClockWatch, Next, Ticks};
 use crate::gateway::spool::keeper::Keeper;
 use crate::mqtt::record::{Body, event as name};
 use crate::shutdown::Shutdown;
 
-/// Outlets that may wait for one analyser at the same time.
-const QUEUE: usize = 64;
 /// At the end, a scan that has begun gets so long to be finished: what an analyser has answered is not thrown away.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const CLOCK_LOOK: Duration = Duration::from_millis(500);
 
-/// What an outlet wants to know from one analyser.
-#[derive(Debug)]
-pub struct Request {
-    inquiry: Inquiry,
-    /// After this nobody waits for the answers any more.
-    deadline: Instant,
-    reply: oneshot::Sender<Answers>,
+/// The ways to the lines, by index of the analyser.
+pub type Ways = Arc<[mpsc::Sender<Request>]>;
+
+/// Starts a task for each line; gives the way to each analyser.
+pub fn lines(config: &Gateway, report: &Report) -> Ways {
+    let on = |index: usize| {
+        let analysers =
+            config.analysers.iter().enumerate().filter(move |(_, analyser)| analyser.line == index);
+        analysers.map(|(index, analyser)| (index, analyser.clone())).collect::<Vec<_>>()
+    };
+    let lines = config.lines.iter().enumerate();
+    let lines: Vec<_> =
+        lines.map(|(index, one)| line::serve(one.clone(), on(index), report.clone())).collect();
+    let ways = config.analysers.iter().filter_map(|analyser| lines.get(analyser.line).cloned());
+    ways.collect()
 }
 
-/// Starts the task that asks one analyser; it ends when nobody can ask any more.
-pub fn serve(analyser: Analyser, metrics: Metrics) -> mpsc::Sender<Request> {
-    let (sender, mut requests) = mpsc::channel::<Request>(QUEUE);
-    tokio::spawn(async move {
-        let mut link = Link::new(&analyser);
-        let mut healthy = None;
-        while let Some(request) = requests.recv().await {
-            let (answers, fault) = ask(&mut link, &request, &analyser.name, &metrics).await;
-            report(&analyser.name, &mut healthy, fault.as_ref());
-            // An outlet that has closed its scan needs no answer.
-            let _closed = request.reply.send(answers);
-        }
-    });
-    sender
-}
-
-/// Asks for all blocks; after a fault that is no exception the rest is not asked for.
-async fn ask(
-    link: &mut Link,
-    request: &Request,
-    analyser: &str,
-    metrics: &Metrics,
-) -> (Answers, Option<Fault>) {
-    let mut answers = Answers::with_capacity(request.inquiry.blocks.len());
-    let mut worst: Option<Fault> = None;
-    for block in &request.inquiry.blocks {
-        if worst.as_ref().is_some_and(|fault| !fault.is_exception()) || clock::monotonic() >= request.deadline
-        {
-            answers.push(None);
-            continue;
-        }
-        match link.read(*block, request.deadline).await {
-            Ok(words) => {
-                metrics.polled(analyser, "ok");
-                answers.push(Some(words));
-            }
-            Err(fault) => {
-                metrics.polled(analyser, fault.outcome());
-                answers.push(None);
-                worst = Some(fault);
-            }
-        }
+/// Starts polling all outlets until `shutdown`.
+pub fn start(config: &Gateway, keeper: &Keeper, report: &Report, shutdown: &Shutdown) -> JoinSet<()> {
+    let ways = lines(config, report);
+    let mut tasks = JoinSet::new();
+    for outlet in &config.outlets {
+        let polling = Polling {
+            assembly: Assembly::new(config, outlet),
+            outlet: outlet.clone(),
+            ways: Arc::clone(&ways),
+            keeper: keeper.clone(),
+            report: report.clone(),
+            capture: config.analysers.iter().map(|analyser| analyser.name.clone()).collect(),
+        };
+        tasks.spawn(polling.watch(shutdown.clone()));
     }
-    (answers, worst)
+    tasks
 }
 
-/// Says when an analyser falls silent and when it answers again; not at every poll.
-fn report(analyser: &str, healthy: &mut Option<bool>, fault: Option<&Fault>) {
-    let now = fault.is_none();
-    if healthy.replace(now) == Some(now) {
-        return;
-    }
-    if let Some(fault) = fault {
-        tracing::warn!(analyser, %fault, "the analyser gives no usable answer");
-    } else {
-        tracing::info!(analyser, "the analyser answers");
-    }
-}
-
-/// Makes the scans of one outlet until `shutdown`.
-pub async fn watch(
-    config: Arc<Gateway>,
+/// One outlet being scanned.
+struct Polling {
     outlet: Outlet,
-    analysers: Arc<[mpsc::Sender<Request>]>,
-    outcome: (Keeper, Metrics),
-    shutdown: Shutdown,
-) {
-    let (keeper, metrics) = outcome;
-    let wanted = inquiries(&config, &outlet);
-    let mut ticks = Ticks::new(outlet.period, clock::now());
-    loop {
-        if shutdown.is_cancelled() {
-            return;
-        }
-        // The deadline is by the monotonic clock of the moment that the tick was due at: a process that is stopped in between asks nobody for
-        // a scan of long ago.
-        let (now, moment) = clock::both();
-        match ticks.next(now) {
-            Next::Wait(time) => {
-                tokio::select! {
-                    () = tokio::time::sleep(time) => {}
-                    () = shutdown.cancelled() => return,
+    assembly: Assembly,
+    ways: Ways,
+    keeper: Keeper,
+    report: Report,
+    /// Names of all analysers.
+    capture: Vec<String>,
+}
+
+impl Polling {
+    /// Makes the scans of the outlet until `shutdown`.
+    async fn watch(mut self, shutdown: Shutdown) {
+        let mut ticks = Ticks::new(self.outlet.period, clock::now());
+        loop {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            // The deadline is by the monotonic clock of the moment that the tick was due at: a process that is stopped in between asks
+            // nobody for a scan of long ago.
+            let (now, moment) = clock::both();
+            match ticks.next(now) {
+                Next::Wait(time) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(time) => {}
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+                Next::Scan(at) => {
+                    let deadline = moment + ticks.time_left(at, now);
+                    let over = async {
+                        shutdown.cancelled().await;
+                        tokio::time::sleep(LAST_ANSWERS).await;
+                    };
+                    let answered = tokio::select! {
+                        answered = collect(&self.assembly.inquiries, &self.ways, (at, deadline)) => answered,
+                        () = over => return,
+                    };
+                    // Nothing that was read counts when the time is over.
+                    let over = ticks.is_over(at, clock::now());
+                    let answered =
+                        if over { answered.into_iter().map(|_late| None).collect() } else { answered };
+                    self.close(at, &answered);
                 }
             }
-            Next::Scan(at) => {
-                let deadline = moment + ticks.time_left(at, now);
-                let over = async {
-                    shutdown.cancelled().await;
-                    tokio::time::sleep(LAST_ANSWERS).await;
-                };
-                let answered = tokio::select! {
-                    answered = collect(&wanted, &analysers, deadline) => answered,
-                    () = over => return,
-                };
-                let answered = if ticks.is_over(at, clock::now()) { unanswered(answered) } else { answered };
-                let scan: Scan = assemble(&config, &outlet, at, &answered);
-                metrics.scans.get_or_create(&OutletLabels { outlet: outlet.code.clone() }).inc();
-                keeper.keep(vec![Body::Scan(scan)]);
+        }
+    }
+
+    /// Makes the scan of a tick and has it kept.
+    fn close(&mut self, at: Timestamp, answered: &[Option<Answers>]) {
+        self.note_capture(at, answered);
+        let (scan, findings) = self.assembly.scan(at, answered);
+        let mut bodies = Vec::with_capacity(1 + findings.len());
+        // An outlet whose channels are all slower than its period has ticks without any.
+        if !scan.readings.is_empty() {
+            self.report.metrics.scans.get_or_create(&OutletLabels { outlet: self.outlet.code.clone() }).inc();
+            bodies.push(Body::Scan(scan));
+        }
+        for finding in &findings {
+            let (analyser, check) = (&finding.analyser, &finding.check);
+            if finding.agrees {
+                tracing::info!(analyser, check, "the analyser agrees with the configuration again");
+            } else {
+                let (expected, found) = (&finding.expected, &finding.found);
+                tracing::warn!(
+                    analyser,
+                    check,
+                    expected,
+                    found,
+                    "the analyser does not agree with the configuration"
+                );
+            }
+            bodies.push(event::check(finding));
+        }
+        if !bodies.is_empty() {
+            self.keeper.keep(bodies);
+        }
+    }
+
+    fn note_capture(&self, at: Timestamp, answered: &[Option<Answers>]) {
+        for (inquiry, answers) in self.assembly.inquiries.iter().zip(answered) {
+            let whole = is_whole(inquiry, answers.as_ref(), at);
+            let Some(mut health) = self.report.board.of(inquiry.analyser) else { continue };
+            health.served(at, whole);
+            let (share, name) = (health.recent_capture(), self.capture.get(inquiry.analyser));
+            drop(health);
+            if let (Some(share), Some(name)) = (share, name) {
+                let labels = AnalyserLabels { analyser: name.clone() };
+                self.report.metrics.capture.get_or_create(&labels).set(share);
             }
         }
     }
 }
 
-/// Nothing that was read counts.
-fn unanswered(answered: Vec<(Inquiry, Option<Answers>)>) -> Vec<(Inquiry, Option<Answers>)> {
-    answered.into_iter().map(|(inquiry, _late)| (inquiry, None)).collect()
+/// Whether all that was due was answered without a hole.
+fn is_whole(inquiry: &Inquiry, answers: Option<&Answers>, at: Timestamp) -> Whole {
+    let Some(answers) = answers else { return Whole::No };
+    let mut due = inquiry.blocks.iter().zip(answers).filter(|(planned, _)| planned.is_due(at));
+    let whole = due.all(|(_, answer)| answer.as_ref().is_some_and(|answer| answer.holes.is_empty()));
+    if whole { Whole::Yes } else { Whole::No }
 }
 
 /// Asks all analysers at once and waits for all of them, or for the time to be up.
-async fn collect(
-    wanted: &[Inquiry],
-    analysers: &[mpsc::Sender<Request>],
-    deadline: Instant,
-) -> Vec<(Inquiry, Option<Answers>)> {
+pub async fn collect(
+    wanted: &[Arc<Inquiry>],
+    ways: &Ways,
+    (tick, deadline): (Timestamp, Instant),
+) -> Vec<Option<Answers>> {
     let asked = wanted.iter().map(|inquiry| async move {
         let (reply, answer) = oneshot::channel();
-        let request = Request { inquiry: inquiry.clone(), deadline, reply };
-        let sent = analysers.get(inquiry.analyser).is_some_and(|analyser| analyser.try_send(request).is_ok());
-        let answers = if sent { tokio::time::timeout_at(deadline.into(), answer).await.ok() } else { None };
-        (inquiry.clone(), answers.and_then(Result::ok))
+        let request = Request { inquiry: Arc::clone(inquiry), tick, deadline, reply };
+        ways.get(inquiry.analyser)?.try_send(request).ok()?;
+        tokio::time::timeout_at(deadline.into(), answer).await.ok()?.ok()
     });
     join_all(asked).await
 }

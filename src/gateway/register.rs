@@ -1,45 +1,124 @@
 //! Register words to readings. Pure: nothing here waits, logs or reads a clock.
 
-use crate::config::gateway::{Channel, Number, Order, StatusCondition, StatusRegister};
+use crate::config::gateway::{Conversion, Number, Order, Quality, StatusCondition, StatusRegister};
 use crate::domain::flag::Flag;
 use crate::domain::scan::Reading;
 
-/// The value that these words hold: raw x scale + offset, in the channel's unit. `None` when they are not as many as the
-/// number needs, or when the result is no finite number.
-pub fn value(words: &[u16], channel: &Channel) -> Option<f64> {
-    let raw = raw(words, channel.number, channel.order)?;
-    let value = raw * channel.scale + channel.offset;
+/// Whole numbers beyond this have no exact form as a 64-bit float.
+const EXACT: u64 = 1 << 53;
+
+/// A channel's reading from its raw number and what is said about it: the analyser's status, then the limits of the signal.
+/// What cannot be a measurement (no number, no finite result) is a fault without a value.
+pub fn reading(raw: Option<f64>, conversion: &Conversion, status: Flag) -> Reading {
+    let broken = raw.zip(conversion.under).is_some_and(|(raw, under)| raw < under);
+    let over = raw.zip(conversion.over).is_some_and(|(raw, over)| raw > over);
+    let value = raw.filter(|_| !broken).and_then(|raw| engineering(raw, conversion));
+    let flag = match (value, status) {
+        (None, Flag::Normal) => Flag::Fault,
+        (Some(_), Flag::Normal) if over => Flag::OverRange,
+        (_, status) => status,
+    };
+    Reading { value, flag }
+}
+
+/// The value in the channel's unit; `None` when it is no finite number.
+pub fn engineering(raw: f64, conversion: &Conversion) -> Option<f64> {
+    let given = raw * conversion.scale + conversion.offset;
+    let value = given * conversion.unit.factor + conversion.unit.shift;
     value.is_finite().then_some(value)
 }
 
-/// A channel's reading from its words and its analyser's status flag. What cannot be a measurement (NaN, infinity) is a
-/// fault without a value.
-pub fn reading(words: &[u16], channel: &Channel, status: Flag) -> Reading {
-    match value(words, channel) {
-        Some(value) => Reading { value: Some(value), flag: status },
-        None if status == Flag::Normal => Reading { value: None, flag: Flag::Fault },
-        None => Reading { value: None, flag: status },
-    }
-}
-
 /// What a status word says: the flag of the first rule that applies.
-pub fn status(word: u16, register: &StatusRegister) -> Flag {
+pub fn status(word: u16, register: &StatusRegister) -> Option<Flag> {
     let applies = |when: StatusCondition| match when {
         StatusCondition::Bit(bit) => word.checked_shr(u32::from(bit)).is_some_and(|rest| rest & 1 == 1),
+        StatusCondition::Mask { mask, value } => word & mask == value,
         StatusCondition::Value(value) => word == value,
     };
-    register.rules.iter().find(|rule| applies(rule.when)).map_or(Flag::Normal, |rule| rule.flag)
+    register.rules.iter().find(|rule| applies(rule.when)).map(|rule| rule.flag)
 }
 
-fn raw(words: &[u16], number: Number, order: Order) -> Option<f64> {
+/// What a quality word says about a channel's value: nothing, or its flag.
+pub fn quality(word: u16, quality: &Quality) -> Option<Flag> {
+    (!quality.good.contains(&(word & quality.mask))).then_some(quality.flag)
+}
+
+/// The number that these words hold. `None` when they are not as many as it needs, when they hold no finite number, no decimal
+/// digits, or a whole number too large to be exact.
+pub fn raw(words: &[u16], number: Number, order: Order) -> Option<f64> {
     match (number, words) {
+        (Number::Bit, [word]) => Some(f64::from(word & 1)),
         (Number::U16, [word]) => Some(f64::from(u16::from_be_bytes(single(*word, order)))),
         (Number::I16, [word]) => Some(f64::from(i16::from_be_bytes(single(*word, order)))),
-        (Number::U32, [first, second]) => Some(f64::from(u32::from_be_bytes(double(*first, *second, order)))),
-        (Number::I32, [first, second]) => Some(f64::from(i32::from_be_bytes(double(*first, *second, order)))),
-        (Number::F32, [first, second]) => Some(f64::from(f32::from_be_bytes(double(*first, *second, order)))),
-        (Number::U16 | Number::I16 | Number::U32 | Number::I32 | Number::F32, _) => None,
+        (Number::Bcd16, [word]) => decimal(&single(*word, order)),
+        (Number::Bits { low, count }, [word]) => Some(f64::from(bits(*word, order, low, count))),
+        (Number::U32, [a, b]) => Some(f64::from(u32::from_be_bytes(double(*a, *b, order)))),
+        (Number::I32, [a, b]) => Some(f64::from(i32::from_be_bytes(double(*a, *b, order)))),
+        (Number::F32, [a, b]) => finite(f64::from(f32::from_be_bytes(double(*a, *b, order)))),
+        (Number::Bcd32, [a, b]) => decimal(&double(*a, *b, order)),
+        (Number::U64, [a, b, c, d]) => whole(u64::from_be_bytes(quadruple([*a, *b, *c, *d], order))),
+        (Number::I64, [a, b, c, d]) => signed(i64::from_be_bytes(quadruple([*a, *b, *c, *d], order))),
+        (Number::F64, [a, b, c, d]) => finite(f64::from_be_bytes(quadruple([*a, *b, *c, *d], order))),
+        (
+            Number::Bit
+            | Number::U16
+            | Number::I16
+            | Number::U32
+            | Number::I32
+            | Number::U64
+            | Number::I64
+            | Number::F32
+            | Number::F64
+            | Number::Bcd16
+            | Number::Bcd32
+            | Number::Bits { .. }
+            | Number::Ascii { .. },
+            _,
+        ) => None,
     }
+}
+
+/// The text that these words hold: two characters each, up to the first NUL, without blanks around it. `None` when it is not
+/// printable ASCII.
+pub fn text(words: &[u16], order: Order) -> Option<String> {
+    let words: Vec<u16> = match order {
+        Order::Abcd | Order::Badc => words.to_vec(),
+        Order::Cdab | Order::Dcba => words.iter().rev().copied().collect(),
+    };
+    let bytes: Vec<u8> =
+        words.iter().flat_map(|word| single(*word, order)).take_while(|byte| *byte != 0).collect();
+    let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    printable.then(|| bytes.iter().map(|byte| char::from(*byte)).collect::<String>().trim().to_owned())
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+fn whole(value: u64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    (value <= EXACT).then_some(value as f64)
+}
+
+fn signed(value: i64) -> Option<f64> {
+    let magnitude = whole(value.unsigned_abs())?;
+    Some(if value < 0 { -magnitude } else { magnitude })
+}
+
+/// Two decimal digits a byte.
+fn decimal(bytes: &[u8]) -> Option<f64> {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+    let number = digits.into_iter().try_fold(0_u32, |number, digit| {
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u32::from(digit)) }
+    });
+    number.map(f64::from)
+}
+
+fn bits(word: u16, order: Order, low: u8, count: u8) -> u16 {
+    let word = u16::from_be_bytes(single(word, order));
+    let mask = 1_u32.checked_shl(u32::from(count)).map_or(u32::MAX, |limit| limit - 1);
+    let shifted = u32::from(word).checked_shr(u32::from(low)).unwrap_or(0);
+    u16::try_from(shifted & mask).unwrap_or(u16::MAX)
 }
 
 /// The bytes of a one-register number, most significant first.
@@ -61,116 +140,16 @@ fn double(first: u16, second: u16, order: Order) -> [u8; 4] {
     [a, b, c, d]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::gateway::{StatusRule, Table};
-    use crate::domain::plant::ChannelCode;
-    use proptest::prelude::*;
-
-    fn channel(number: Number, order: Order) -> Channel {
-        let code = ChannelCode::new("a21026").unwrap();
-        Channel {
-            code,
-            analyser: 0,
-            table: Table::Holding,
-            address: 0,
-            number,
-            order,
-            scale: 1.0,
-            offset: 0.0,
-        }
-    }
-
-    #[test]
-    fn every_type_and_order_by_hand() {
-        // 0x41C8_0000 is 25.0 as a 32-bit float; A = 0x41, B = 0xC8.
-        let cases: [(Number, Order, &[u16], f64); 12] = [
-            (Number::F32, Order::Abcd, &[0x41C8, 0x0000], 25.0),
-            (Number::F32, Order::Cdab, &[0x0000, 0x41C8], 25.0),
-            (Number::F32, Order::Badc, &[0xC841, 0x0000], 25.0),
-            (Number::F32, Order::Dcba, &[0x0000, 0xC841], 25.0),
-            (Number::U32, Order::Abcd, &[0x0102, 0x0304], 16_909_060.0),
-            (Number::U32, Order::Cdab, &[0x0304, 0x0102], 16_909_060.0),
-            (Number::U32, Order::Badc, &[0x0201, 0x0403], 16_909_060.0),
-            (Number::U32, Order::Dcba, &[0x0403, 0x0201], 16_909_060.0),
-            (Number::I32, Order::Abcd, &[0xFFFF, 0xFFFE], -2.0),
-            (Number::U16, Order::Abcd, &[0xFFFE], 65_534.0),
-            (Number::I16, Order::Cdab, &[0xFFFE], -2.0),
-            (Number::I16, Order::Dcba, &[0xFEFF], -2.0),
-        ];
-        for (number, order, words, expected) in cases {
-            assert_eq!(value(words, &channel(number, order)), Some(expected), "{number:?} {order:?}");
-        }
-    }
-
-    #[test]
-    fn scale_comes_before_offset() {
-        let scaled = Channel { scale: 0.5, offset: -10.0, ..channel(Number::U16, Order::Abcd) };
-        assert_eq!(value(&[100], &scaled), Some(40.0));
-    }
-
-    #[test]
-    fn what_is_no_number_is_a_fault_without_a_value() {
-        let float = channel(Number::F32, Order::Abcd);
-        for words in [[0x7FC0, 0], [0x7F80, 0], [0xFF80, 0]] {
-            let fault = Reading { value: None, flag: Flag::Fault };
-            assert_eq!(reading(&words, &float, Flag::Normal), fault);
-        }
-        assert_eq!(reading(&[0x7FC0, 0], &float, Flag::Calibration).flag, Flag::Calibration);
-        assert_eq!(value(&[1], &float), None, "too few words");
-        assert_eq!(value(&[1, 2, 3], &float), None, "too many words");
-        let steep = Channel { scale: 1e12, ..float };
-        assert_eq!(
-            value(&[0x7F7F, 0xFFFF], &steep).map(f64::is_finite),
-            Some(true),
-            "1e12 x 3.4e38 is finite"
-        );
-    }
-
-    #[test]
-    fn the_first_rule_that_applies_wins() {
-        let rule = |when, flag| StatusRule { when, flag };
-        let register = StatusRegister {
-            table: Table::Holding,
-            address: 9,
-            rules: vec![
-                rule(StatusCondition::Bit(15), Flag::Fault),
-                rule(StatusCondition::Value(6), Flag::Maintenance),
-                rule(StatusCondition::Bit(1), Flag::Calibration),
-            ],
-        };
-        for (word, flag) in [
-            (0, Flag::Normal),
-            (1, Flag::Normal),
-            (0x8002, Flag::Fault),
-            (6, Flag::Maintenance),
-            (2, Flag::Calibration),
-        ] {
-            assert_eq!(status(word, &register), flag, "{word:#x}");
-        }
-    }
-
-    fn written(bytes: [u8; 4], order: Order) -> [u16; 2] {
-        let [a, b, c, d] = bytes;
-        let word = |high, low| u16::from_be_bytes([high, low]);
-        match order {
-            Order::Abcd => [word(a, b), word(c, d)],
-            Order::Cdab => [word(c, d), word(a, b)],
-            Order::Badc => [word(b, a), word(d, c)],
-            Order::Dcba => [word(d, c), word(b, a)],
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_an_analyser_writes_is_read_back(bits in any::<u32>(), order in 0_usize..4) {
-            let order = [Order::Abcd, Order::Cdab, Order::Badc, Order::Dcba][order];
-            let words = written(bits.to_be_bytes(), order);
-            prop_assert_eq!(value(&words, &channel(Number::U32, order)), Some(f64::from(bits)));
-            prop_assert_eq!(value(&words, &channel(Number::I32, order)), Some(f64::from(bits.cast_signed())));
-            let float = f64::from(f32::from_bits(bits));
-            prop_assert_eq!(value(&words, &channel(Number::F32, order)), Some(float).filter(|float| float.is_finite()));
-        }
-    }
+/// The bytes of a four-register number, most significant first.
+fn quadruple([first, second, third, fourth]: [u16; 4], order: Order) -> [u8; 8] {
+    let (high, low) = match order {
+        Order::Abcd | Order::Badc => ((first, second), (third, fourth)),
+        Order::Cdab | Order::Dcba => ((third, fourth), (first, second)),
+    };
+    let [a, b, c, d] = double(high.0, high.1, order);
+    let [e, f, g, h] = double(low.0, low.1, order);
+    [a, b, c, d, e, f, g, h]
 }
+
+#[cfg(test)]
+mod tests;

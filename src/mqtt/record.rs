@@ -138,6 +138,8 @@ pub mod event {
     pub const LOST_RANGE: &str = "lost-range";
     pub const SPOOL_ALARM: &str = "spool-alarm";
     pub const THINNING: &str = "thinning";
+    pub const REGISTERS_REFUSED: &str = "registers-refused";
+    pub const ANALYSER_CHECK: &str = "analyser-check";
 }
 
 /// One record with its place in the chain.

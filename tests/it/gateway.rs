@@ -17,7 +17,7 @@ use std::time::Duration;
 use cems::config::gateway::{Table, parse};
 use cems::domain::flag::Flag;
 use cems::domain::scan::{Reading, Scan};
-use cems::gateway::modbus::Link;
+use cems::gateway::modbus::{Asked, Client};
 use cems::gateway::plan::Block;
 use cems::gateway::{Running, start};
 use cems::mqtt::record::{Body, Hash, Record};
@@ -276,15 +276,16 @@ async fn a_late_answer_is_never_taken_for_another() {
     let stub = Stub::start().await;
     stub.behave(Behaviour::OftenLate);
     let text = config(folder.path(), 1, &[&stub]).replace("timeout_ms = 200", "timeout_ms = 20");
-    let analyser = parse("test", &text).unwrap().analysers.remove(0);
+    let line = parse("test", &text).unwrap().lines.remove(0);
     let (mut answered, mut unanswered) = (0, 0);
-    // Links of their own, so that the back-off of one does not stretch the test.
+    // Clients of their own, so that the back-off of one does not stretch the test.
     for round in 0..60_u16 {
-        let mut link = Link::new(&analyser);
+        let mut client = Client::new(line.clone());
         for step in 0..6_u16 {
             let block = Block { table: Table::Input, address: round * 10 + step, count: 1 };
-            let deadline = cems::clock::monotonic() + Duration::from_millis(20);
-            match link.read(block, deadline).await {
+            let timeout = Duration::from_millis(20);
+            let asked = Asked { unit: 7, timeout, deadline: cems::clock::monotonic() + timeout };
+            match client.read(block, asked).await {
                 Ok(words) => {
                     assert_eq!(
                         words,

@@ -105,6 +105,8 @@ impl Feed {
             let table = match table {
                 Table::Holding => scenario::Table::Holding,
                 Table::Input => scenario::Table::Input,
+                // No simulated analyser has any.
+                Table::Coil | Table::Discrete => return None,
             };
             image.words(table, address, count).map(<[u16]>::to_vec)
         })

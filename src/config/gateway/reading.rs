@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::config::check;
 use crate::config::document::{Document, Section};
 use crate::config::gateway::{
-    Analyser, Channel, Gateway, Mqtt, Number, Order, Outlet, Publish, Spool, StatusCondition, StatusRegister,
-    StatusRule, Table, WhenFull,
+    Analyser, Blocks, Channel, Conversion, Gateway, Line, Link, Measured, Mqtt, Number, Order, Outlet, Place,
+    Publish, Source, Spool, StatusCondition, StatusRegister, StatusRule, Table, WhenFull,
 };
 use crate::domain::flag::Flag;
 use crate::domain::plant::{ChannelCode, MAX_CHANNELS, is_gateway_name, is_outlet_code};
@@ -62,7 +62,8 @@ pub fn gateway(root: &mut Section<'_>, hash: [u8; 32]) -> Option<Gateway> {
     let mqtt = mqtt(&mut root.table("mqtt"), name.as_deref());
     let spool = spool(root.optional_table("spool"));
     let publish = publish(root.optional_table("publish"));
-    let (analysers, names) = analysers(root);
+    let mut lines = Vec::new();
+    let (analysers, names) = analysers(root, &mut lines);
     let outlets = outlets(root, analysers.as_deref(), &names);
     schema?;
     Some(Gateway {
@@ -71,6 +72,7 @@ pub fn gateway(root: &mut Section<'_>, hash: [u8; 32]) -> Option<Gateway> {
         mqtt: mqtt?,
         spool: spool?,
         publish: publish?,
+        lines,
         analysers: analysers?,
         outlets: outlets?,
         hash,
@@ -136,7 +138,7 @@ fn publish(section: Option<Section<'_>>) -> Option<Publish> {
 }
 
 /// The analysers, if all are right, and the names of all, so that a channel of a faulty analyser is not called unknown.
-fn analysers(root: &mut Section<'_>) -> (Option<Vec<Analyser>>, Vec<Option<String>>) {
+fn analysers(root: &mut Section<'_>, lines: &mut Vec<Line>) -> (Option<Vec<Analyser>>, Vec<Option<String>>) {
     let sections = root.tables("analyser");
     if sections.is_empty() && !root.has("analyser") {
         root.problem("analyser", "nothing", "at least one table [[analyser]]");
@@ -152,13 +154,13 @@ fn analysers(root: &mut Section<'_>) -> (Option<Vec<Analyser>>, Vec<Option<Strin
                 "each analyser has a name of its own",
             );
         }
-        analysers.push(analyser(&mut section, name.clone()));
+        analysers.push(analyser(&mut section, name.clone(), lines));
         names.push(name);
     }
     (analysers.into_iter().collect(), names)
 }
 
-fn analyser(section: &mut Section<'_>, name: Option<String>) -> Option<Analyser> {
+fn analyser(section: &mut Section<'_>, name: Option<String>, lines: &mut Vec<Line>) -> Option<Analyser> {
     let link = section.required("link", check::text("tcp://HOST:PORT", tcp_address));
     let unit = section.with_default("unit", check::small(0..=255), 1);
     let timeout =
@@ -167,7 +169,30 @@ fn analyser(section: &mut Section<'_>, name: Option<String>) -> Option<Analyser>
         Some(mut status) => status_register(&mut status).map(Some),
         None => Some(None),
     };
-    Some(Analyser { name: name?, address: link?, unit: unit?, timeout: timeout?, status: status? })
+    Some(Analyser {
+        name: name?,
+        line: line_of(link?, lines),
+        unit: unit?,
+        timeout: timeout?,
+        blocks: Blocks::DEFAULT,
+        statuses: status?.into_iter().collect(),
+        checks: Vec::new(),
+    })
+}
+
+/// The line with this link; a new one the first time.
+fn line_of(address: String, lines: &mut Vec<Line>) -> usize {
+    let link = Link::Tcp { address: address.clone() };
+    lines.iter().position(|line| line.link == link).unwrap_or_else(|| {
+        lines.push(Line {
+            name: format!("tcp://{address}"),
+            link,
+            turnaround: Duration::ZERO,
+            usual_answer: Duration::from_millis(5),
+            slowest_answer: Duration::from_secs(1),
+        });
+        lines.len() - 1
+    })
 }
 
 /// `host:port` of `tcp://host:port`.
@@ -261,7 +286,7 @@ fn outlet(
     }
     let mut channels: Vec<Option<Channel>> = Vec::new();
     for mut section in sections {
-        let channel = channel(&mut section, names);
+        let channel = channel(&mut section, names, period);
         if let Some(channel) = &channel {
             if channels.iter().flatten().any(|other| other.code == channel.code) {
                 section.problem(
@@ -270,7 +295,7 @@ fn outlet(
                     "each channel of an outlet once",
                 );
             }
-            let analyser = analysers.and_then(|all| all.get(channel.analyser));
+            let analyser = analysers.and_then(|all| all.get(channel.analyser()?));
             check_timeout(&section, analyser, period);
         }
         channels.push(channel);
@@ -305,7 +330,7 @@ fn period<'c>() -> check::Check<'c, Duration> {
     })
 }
 
-fn channel(section: &mut Section<'_>, names: &[Option<String>]) -> Option<Channel> {
+fn channel(section: &mut Section<'_>, names: &[Option<String>], period: Option<Duration>) -> Option<Channel> {
     let code = section.required(
         "code",
         check::text("a factor code with an optional suffix, as \"a21026\" or \"a21026-2\"", ChannelCode::new),
@@ -324,20 +349,21 @@ fn channel(section: &mut Section<'_>, names: &[Option<String>]) -> Option<Channe
     let scale = section.with_default("scale", check::number(-1e12..=1e12), 1.0);
     let offset = section.with_default("offset", check::number(-1e12..=1e12), 0.0);
     let (address, number) = (address?, number?);
-    if address.checked_add(number.words() - 1).is_none() {
+    if address.checked_add(number.registers() - 1).is_none() {
         section.problem("register", &address.to_string(), "at most 65534 for a number of two registers");
     }
     if scale.is_some_and(|scale| scale.abs() < f64::MIN_POSITIVE) {
         section.problem("scale", "0", "a scale other than 0");
     }
-    Some(Channel {
-        code: code?,
+    let place = Place { table: table?, address, number, order: order? };
+    let measured = Measured {
         analyser: analyser?,
-        table: table?,
-        address,
-        number,
-        order: order?,
-        scale: scale?,
-        offset: offset?,
-    })
+        place,
+        conversion: Conversion { scale: scale?, offset: offset?, ..Conversion::NONE },
+        statuses: Vec::new(),
+        quality: None,
+        period: period?,
+        fresh: None,
+    };
+    Some(Channel { code: code?, source: Source::Register(measured) })
 }

@@ -10,10 +10,10 @@ fn the_example_is_right() {
     assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("127.0.0.1", 1883));
     assert_eq!(config.mqtt.user, "gw-example");
     assert_eq!(config.analysers.len(), 2);
-    assert_eq!(config.analysers[0].status.as_ref().unwrap().rules.len(), 3);
+    assert_eq!(config.analysers[0].statuses[0].rules.len(), 3);
     let codes: Vec<&str> = config.outlets[0].channels.iter().map(|channel| channel.code.as_str()).collect();
     assert_eq!(codes, ["a19001", "a21026", "a34013"], "sorted");
-    assert_eq!(config.outlets[0].channels[2].order, Order::Cdab);
+    assert_eq!(config.outlets[0].channels[2].measured().unwrap().place.order, Order::Cdab);
     assert_eq!(config.spool.cache_bytes, 8 * 1024 * 1024);
     assert_eq!(config.spool.when_full, WhenFull::Thin);
 }

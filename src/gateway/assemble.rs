@@ -1,0 +1,295 @@
+//! From the answers of one tick to the scan of an outlet. Pure; what depends on the scan before (a register that changes with each
+//! result, a check that failed) is kept here and told.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::gateway::{
+    Channel, Check, Expected, Gateway, Measured, Number, Outlet, Source, StatusRegister, Table,
+};
+use crate::domain::flag::Flag;
+use crate::domain::plant::ChannelCode;
+use crate::domain::scan::{Reading, Scan};
+use crate::gateway::plan::{Block, Inquiry, Spot, inquiries};
+use crate::gateway::register;
+
+/// Gives `count` words of a table from an address, for the analyser with this name.
+pub type Image<'i> = dyn Fn(&str, Table, u16, u16) -> Option<Vec<u16>> + 'i;
+
+/// What an analyser said to one request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// One a register, or a coil; as many as were asked for.
+    pub words: Vec<u16>,
+    /// Registers in it that were not read: offset and count.
+    pub holes: Vec<(usize, usize)>,
+}
+
+impl Answer {
+    /// The words of one place, if they were all read.
+    fn at(&self, spot: Spot) -> Option<&[u16]> {
+        let end = spot.offset + spot.count;
+        let hole = self.holes.iter().any(|(from, count)| *from < end && spot.offset < from + count);
+        if hole { None } else { self.words.get(spot.offset..end) }
+    }
+}
+
+/// The answers to an inquiry's blocks, in their order; `None` for a block that was not asked or has no usable answer.
+pub type Answers = Vec<Option<Answer>>;
+
+/// A check whose outcome changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the analyser.
+    pub analyser: String,
+    /// Name of the check.
+    pub check: String,
+    pub expected: String,
+    pub found: String,
+    pub agrees: bool,
+}
+
+/// An outlet's scans: where each reading is found, and what was found before.
+pub struct Assembly {
+    outlet: String,
+    /// What is asked, by analyser.
+    pub inquiries: Vec<Arc<Inquiry>>,
+    channels: Vec<(ChannelCode, Origin)>,
+    checks: Vec<Checked>,
+}
+
+/// Where a channel's readings come from.
+enum Origin {
+    Constant(f64),
+    Measured(Box<Found>),
+}
+
+struct Found {
+    inquiry: usize,
+    measured: Measured,
+    value: Spot,
+    statuses: Vec<(Spot, StatusRegister)>,
+    quality: Option<Spot>,
+    fresh: Option<Spot>,
+    /// What the register of `fresh` held last.
+    last: Option<u16>,
+    /// Indices of the checks that it depends on.
+    checks: Vec<usize>,
+}
+
+struct Checked {
+    inquiry: usize,
+    spot: Spot,
+    analyser: String,
+    check: Check,
+    /// The last outcome; agreement before there is any.
+    agrees: bool,
+}
+
+impl Assembly {
+    /// For one outlet.
+    pub fn new(config: &Gateway, outlet: &Outlet) -> Assembly {
+        let inquiries = inquiries(config, outlet);
+        let mut checks = Vec::new();
+        for (index, inquiry) in inquiries.iter().enumerate() {
+            let Some(analyser) = config.analysers.get(inquiry.analyser) else { continue };
+            for check in &analyser.checks {
+                if let Some(spot) = inquiry.spot(Block::of(&check.place), outlet.period) {
+                    let analyser = analyser.name.clone();
+                    checks.push(Checked {
+                        inquiry: index,
+                        spot,
+                        analyser,
+                        check: check.clone(),
+                        agrees: true,
+                    });
+                }
+            }
+        }
+        let origin = |channel: &Channel| match &channel.source {
+            Source::Constant(value) => Some(Origin::Constant(*value)),
+            Source::Register(measured) => {
+                let found = Found::new(config, outlet, (&inquiries, &checks), (channel.code, measured));
+                found.map(|found| Origin::Measured(Box::new(found)))
+            }
+        };
+        let channels = outlet.channels.iter().filter_map(|channel| Some((channel.code, origin(channel)?)));
+        let channels = channels.collect();
+        Assembly { outlet: outlet.code.clone(), inquiries, channels, checks }
+    }
+
+    /// The scan that these answers make, and the checks whose outcome changed. Every channel that is due is in it; what has no
+    /// answer says so. `answered` has the answers by inquiry; `None` when nothing came at all.
+    pub fn scan(&mut self, at: Timestamp, answered: &[Option<Answers>]) -> (Scan, Vec<Finding>) {
+        let findings = self.look(answered);
+        let (inquiries, checks) = (&self.inquiries, &self.checks);
+        let mut readings = Vec::with_capacity(self.channels.len());
+        for (code, origin) in &mut self.channels {
+            let reading = match origin {
+                Origin::Constant(value) => Some(Reading { value: Some(*value), flag: Flag::SetByHand }),
+                Origin::Measured(found) => {
+                    let planned = inquiries
+                        .get(found.inquiry)
+                        .and_then(|inquiry| inquiry.blocks.get(found.value.block));
+                    let due = planned.is_some_and(|planned| planned.is_due(at));
+                    let answers = answered.get(found.inquiry).and_then(Option::as_ref);
+                    if due { found.reading(answers, checks) } else { None }
+                }
+            };
+            readings.extend(reading.map(|reading| (*code, reading)));
+        }
+        (Scan { outlet: self.outlet.clone(), at, readings }, findings)
+    }
+
+    /// Compares what is checked with what it must be.
+    fn look(&mut self, answered: &[Option<Answers>]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for checked in &mut self.checks {
+            let answers = answered.get(checked.inquiry).and_then(Option::as_ref);
+            let Some(words) = answers.and_then(|answers| words(answers, checked.spot)) else { continue };
+            let (agrees, found) = compare(words, &checked.check);
+            if agrees != checked.agrees {
+                checked.agrees = agrees;
+                findings.push(Finding {
+                    analyser: checked.analyser.clone(),
+                    check: checked.check.name.clone(),
+                    expected: expected(&checked.check.expected),
+                    found,
+                    agrees,
+                });
+            }
+        }
+        findings
+    }
+}
+
+impl Found {
+    fn new(
+        config: &Gateway,
+        outlet: &Outlet,
+        (inquiries, checks): (&[Arc<Inquiry>], &[Checked]),
+        (code, measured): (ChannelCode, &Measured),
+    ) -> Option<Found> {
+        let index = inquiries.iter().position(|inquiry| inquiry.analyser == measured.analyser)?;
+        let inquiry = inquiries.get(index)?;
+        let analyser = config.analysers.get(measured.analyser)?;
+        let mut statuses = Vec::new();
+        for (registers, every) in [(&analyser.statuses, outlet.period), (&measured.statuses, measured.period)]
+        {
+            for status in registers {
+                let block = Block::new(status.table, status.address, 1);
+                statuses.push((inquiry.spot(block, every)?, status.clone()));
+            }
+        }
+        let single =
+            |(table, address): (Table, u16)| inquiry.spot(Block::new(table, address, 1), measured.period);
+        let quality = measured.quality.as_ref().map(|quality| (quality.table, quality.address));
+        let concerns = |checked: &Checked| {
+            checked.inquiry == index
+                && (checked.check.channels.is_empty() || checked.check.channels.contains(&code))
+        };
+        let concerned = checks.iter().enumerate().filter(|(_, checked)| concerns(checked));
+        Some(Found {
+            inquiry: index,
+            measured: measured.clone(),
+            value: inquiry.spot(Block::of(&measured.place), measured.period)?,
+            statuses,
+            quality: quality.and_then(single),
+            fresh: measured.fresh.and_then(single),
+            last: None,
+            checks: concerned.map(|(index, _)| index).collect(),
+        })
+    }
+
+    /// The reading; `None` when the analyser has no new result.
+    fn reading(&mut self, answers: Option<&Answers>, checks: &[Checked]) -> Option<Reading> {
+        let Some(answers) = answers else { return Some(Reading::NO_ANSWER) };
+        if let Some(spot) = self.fresh {
+            let Some([word]) = words(answers, spot) else { return Some(Reading::NO_ANSWER) };
+            // What stood there before the first look may be a result of long ago.
+            let before = self.last.replace(*word);
+            if before.is_none_or(|before| before == *word) {
+                return None;
+            }
+        }
+        Some(self.trusted(answers, checks).unwrap_or(Reading::NO_ANSWER))
+    }
+
+    /// `None` when a register is missing: without its status word nobody knows whether a value can be trusted.
+    fn trusted(&self, answers: &Answers, checks: &[Checked]) -> Option<Reading> {
+        let value = words(answers, self.value)?;
+        let mut flag = None;
+        for (spot, status) in &self.statuses {
+            let [word] = words(answers, *spot)? else { return None };
+            flag = flag.or_else(|| register::status(*word, status));
+        }
+        if let (Some(quality), Some(spot)) = (&self.measured.quality, self.quality) {
+            let [word] = words(answers, spot)? else { return None };
+            flag = flag.or_else(|| register::quality(*word, quality));
+        }
+        // Not normal: a rule that says "normal" cannot outweigh a range or a unit that is another.
+        for index in &self.checks {
+            let checked = checks.get(*index)?;
+            words(answers, checked.spot)?;
+            if !checked.agrees && flag.is_none_or(|flag| flag == Flag::Normal) {
+                flag = Some(Flag::Fault);
+            }
+        }
+        let raw = register::raw(value, self.measured.place.number, self.measured.place.order);
+        Some(register::reading(raw, &self.measured.conversion, flag.unwrap_or(Flag::Normal)))
+    }
+}
+
+fn words(answers: &Answers, spot: Spot) -> Option<&[u16]> {
+    answers.get(spot.block)?.as_ref()?.at(spot)
+}
+
+/// Whether these words hold what they must, and what they hold.
+fn compare(words: &[u16], check: &Check) -> (bool, String) {
+    match (&check.expected, check.place.number) {
+        (Expected::Text(text), Number::Ascii { .. }) => match register::text(words, check.place.order) {
+            Some(found) => (found == *text, found),
+            None => (false, format!("no text: {words:04x?}")),
+        },
+        (Expected::Text(_), _) => (false, "a number".to_owned()),
+        (Expected::Number(number), _) => match register::raw(words, check.place.number, check.place.order) {
+            Some(found) => (near(found, *number), found.to_string()),
+            None => (false, format!("no number: {words:04x?}")),
+        },
+    }
+}
+
+/// Equal to within what a 32-bit float keeps.
+fn near(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= expected.abs().max(found.abs()) * 1e-6
+}
+
+fn expected(expected: &Expected) -> String {
+    match expected {
+        Expected::Number(number) => number.to_string(),
+        Expected::Text(text) => text.clone(),
+    }
+}
+
+/// A scan from a register image instead of a live poll, by the very same plan and decoding. `image` gives `count` words
+/// of a table from an address of the analyser with that name. `None` when no outlet has this code.
+pub fn decode_image(config: &Gateway, outlet_code: &str, at: Timestamp, image: &Image<'_>) -> Option<Scan> {
+    let outlet = config.outlets.iter().find(|outlet| outlet.code == outlet_code)?;
+    let mut assembly = Assembly::new(config, outlet);
+    let ask = |inquiry: &Arc<Inquiry>| {
+        let analyser = config.analysers.get(inquiry.analyser)?;
+        let answers = inquiry.blocks.iter().map(|planned| {
+            let block = planned.block;
+            let words = image(&analyser.name, block.table, block.address, block.count);
+            let words = words.filter(|words| words.len() == usize::from(block.count));
+            words.map(|words| Answer { words, holes: Vec::new() })
+        });
+        Some(answers.collect())
+    };
+    let answered: Vec<Option<Answers>> = assembly.inquiries.iter().map(ask).collect();
+    Some(assembly.scan(at, &answered).0)
+}
+
+#[cfg(test)]
+mod tests;
