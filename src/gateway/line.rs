@@ -21,8 +21,9 @@ use crate::gateway::spool::keeper::Keeper;
 
 /// Outlets that may wait for one line at the same time.
 const QUEUE: usize = 1024;
-/// A refused register is asked for again after this.
-const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+/// A refused register is asked for again after this, then after twice as long each time, up to a bound.
+const REFUSED_AGAIN: Duration = Duration::from_secs(2);
+const REFUSED_AGAIN_MAX: Duration = Duration::from_mins(1);
 /// Requests beyond the plan that one scan may spend on dividing refused blocks.
 const DIVIDE_AT_ONCE: usize = 16;
 
@@ -74,11 +75,18 @@ struct Part {
     block: Block,
     /// Refused, and not asked for before this.
     refused: Option<Instant>,
+    /// How often it, or what it is a part of, was refused.
+    times: u32,
 }
 
 impl Part {
     const fn new(block: Block) -> Part {
-        Part { block, refused: None }
+        Part { block, refused: None, times: 0 }
+    }
+
+    fn refused_again(self) -> Part {
+        let rest = (REFUSED_AGAIN * (1 << self.times.min(10))).min(REFUSED_AGAIN_MAX);
+        Part { refused: Some(clock::monotonic() + rest), times: self.times.saturating_add(1), ..self }
     }
 }
 
@@ -184,7 +192,8 @@ impl Asking {
                     if let Some(mut health) = board.of(index) {
                         health.answered(clock::now(), time);
                     }
-                    changed |= part.refused.take().is_some();
+                    changed |= part.refused.is_some();
+                    part = Part::new(part.block);
                     filled.fill(part.block, words);
                     done.push(part);
                 }
@@ -198,15 +207,16 @@ impl Asking {
                         Some(Divided::Parts(halves)) if outcome.divided < DIVIDE_AT_ONCE => {
                             outcome.divided += halves.len();
                             changed = true;
-                            halves.into_iter().rev().for_each(|half| parts.push_front(Part::new(half)));
+                            let half = |block| Part { block, ..part };
+                            halves.into_iter().rev().for_each(|block| parts.push_front(half(block)));
                         }
                         Some(Divided::Guilty(block)) => {
-                            if part.refused.is_none() {
+                            if part.times == 0 {
                                 outcome.guilty.push(block);
                             }
                             changed = true;
                             filled.hole(part.block);
-                            done.push(Part { refused: Some(clock::monotonic() + REFUSED_AGAIN), ..part });
+                            done.push(part.refused_again());
                         }
                         Some(Divided::Parts(_)) | None => {
                             filled.hole(part.block);
@@ -217,6 +227,13 @@ impl Asking {
             }
         }
         if changed {
+            // Nothing of it is readable: asked as a whole again, and less and less often.
+            if done.len() > 1
+                && let Some(times) = done.iter().map(|part| part.refused.map(|_| part.times)).min().flatten()
+            {
+                let whole = Part { times: times.saturating_sub(1), ..Part::new(planned.block) };
+                done = vec![whole.refused_again()];
+            }
             self.divided.insert(planned.block, done);
         }
         filled.answer()
@@ -227,14 +244,13 @@ impl Asking {
         let name = self.analyser.name.as_str();
         let refusals = self.refusals();
         // What is known to be refused is told once, as such.
-        let fault =
-            outcome.fault.as_ref().filter(|fault| !(fault.is_about_registers() && !refusals.is_empty()));
+        let fault = outcome.fault.as_ref().filter(|fault| !fault.is_about_registers() || refusals.is_empty());
         if let Some(mut health) = report.board.of(index) {
             health.fault = fault.map(ToString::to_string);
             health.refused.clone_from(&refusals);
         }
         if !outcome.guilty.is_empty() {
-            let registers = outcome.guilty.iter().map(text_of).collect::<Vec<_>>().join(", ");
+            let registers = outcome.guilty.iter().copied().map(text_of).collect::<Vec<_>>().join(", ");
             tracing::warn!(
                 analyser = name,
                 registers,
@@ -259,12 +275,12 @@ impl Asking {
         let parts = self.divided.values().flatten().filter(|part| part.refused.is_some());
         let mut blocks: Vec<Block> = parts.map(|part| part.block).collect();
         blocks.sort_unstable();
-        blocks.iter().map(text_of).collect()
+        blocks.iter().copied().map(text_of).collect()
     }
 }
 
 /// As an operator writes it: `holding 100-101`.
-fn text_of(block: &Block) -> String {
+fn text_of(block: Block) -> String {
     let table = block.table.name();
     match block.count {
         1 => format!("{table} {}", block.address),

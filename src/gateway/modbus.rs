@@ -238,13 +238,12 @@ impl Client {
         let result = answer.and_then(|answer| checked(block, answer));
         match &result {
             Ok(_) | Err(Fault::Exception(_) | Fault::Resting) => {}
-            Err(Fault::Link(_)) => self.open = None,
             Err(Fault::Timeout | Fault::Answer(_)) if self.line.link.is_rtu() => {
                 self.quiet_until = Some(sent + self.line.slowest_answer);
                 // What the client has read of the answer goes with it.
                 open.context = attach(&self.line.link, &open.wire, asked.unit);
             }
-            Err(Fault::Timeout | Fault::Answer(_)) => self.open = None,
+            Err(Fault::Timeout | Fault::Answer(_) | Fault::Link(_)) => self.open = None,
         }
         result
     }

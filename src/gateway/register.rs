@@ -146,9 +146,13 @@ fn quadruple([first, second, third, fourth]: [u16; 4], order: Order) -> [u8; 8] 
         Order::Abcd | Order::Badc => ((first, second), (third, fourth)),
         Order::Cdab | Order::Dcba => ((third, fourth), (first, second)),
     };
-    let [a, b, c, d] = double(high.0, high.1, order);
-    let [e, f, g, h] = double(low.0, low.1, order);
-    [a, b, c, d, e, f, g, h]
+    let mut bytes = [0; 8];
+    for (place, byte) in
+        bytes.iter_mut().zip(double(high.0, high.1, order).into_iter().chain(double(low.0, low.1, order)))
+    {
+        *place = byte;
+    }
+    bytes
 }
 
 #[cfg(test)]

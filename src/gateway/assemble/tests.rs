@@ -146,7 +146,7 @@ fn a_register_that_changes_with_each_result_decides_what_is_new() {
 
 #[test]
 fn a_slow_channel_is_only_in_the_scans_of_its_own_period() {
-    let (_, mut assembly) = one(|config| measured(config).period = Duration::from_secs(300));
+    let (_, mut assembly) = one(|config| measured(config).period = Duration::from_mins(5));
     assert!(scan(&mut assembly, T, &[0x41C8, 0], &[]).0.is_empty());
     assert_eq!(scan(&mut assembly, "2026-11-21T04:05:00Z", &[0x41C8, 0], &[]).0, ["a21026 Some(25.0) N"]);
     let (nothing, _) = assembly.scan("2026-11-21T04:10:00Z".parse().unwrap(), &[None]);

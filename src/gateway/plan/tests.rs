@@ -36,7 +36,7 @@ fn near_registers_share_a_request() {
 
 #[test]
 fn what_is_read_at_another_pace_is_asked_apart() {
-    let slow = Duration::from_secs(300);
+    let slow = Duration::from_mins(5);
     let wanted = vec![(TWO, block(HOLDING, 0, 2)), (slow, block(HOLDING, 2, 2)), (TWO, block(HOLDING, 4, 2))];
     let plan = merge(wanted, Blocks::DEFAULT);
     let shown: Vec<(Block, Duration)> = plan.iter().map(|planned| (planned.block, planned.every)).collect();
