@@ -1,16 +1,22 @@
-//! `cems gateway`: polls analysers and publishes their readings until it is stopped.
-use std::path::PathBuf;
+//! `cems gateway`: polls analysers and publishes their readings until it is stopped; shows how it is doing.
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit_code;
 use crate::config::gateway::{Gateway, parse};
 use crate::gateway;
+use crate::gateway::reload::{Reloaded, Reloader};
+use crate::gateway::status;
 use crate::shutdown;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
-/// Poll analysers over Modbus TCP and publish their readings by MQTT.
+/// Poll analysers over Modbus and publish their readings by MQTT.
+///
+/// SIGHUP has a running gateway read its configuration again: a right one holds from the next scan on, a wrong one is refused
+/// whole, with every problem in the log, and the old one stays.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// What to do.
@@ -19,6 +25,9 @@ pub struct Arguments {
     /// The gateway's configuration; config/gateway-example.toml shows every key.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// With `status`: one JSON object, version 1.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What `cems gateway` can do.
@@ -26,20 +35,14 @@ pub struct Arguments {
 enum Action {
     /// Poll and publish until Ctrl-C or SIGTERM.
     Run,
+    /// Show how the gateway that runs with this configuration is doing: analysers, last scans, spool, broker.
+    Status,
 }
 
-/// Runs the gateway.
+/// Runs the gateway, or asks a running one.
 pub fn run(arguments: &Arguments) -> ExitCode {
     start_logging(LogFormat::Text);
-    let file = arguments.config.display().to_string();
-    let text = match std::fs::read_to_string(&arguments.config) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{file} cannot be read: {error}");
-            return ExitCode::from(exit_code::WRONG_INPUT);
-        }
-    };
-    let config = match parse(&file, &text) {
+    let config = match load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
@@ -47,7 +50,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let outcome = match arguments.action {
-        Action::Run => work(config),
+        Action::Run => work(config, arguments.config.clone()),
+        Action::Status => show(&config, arguments.json),
     };
     match outcome {
         Ok(()) => exit_code::OK,
@@ -58,10 +62,61 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn work(config: Gateway) -> anyhow::Result<()> {
+/// The configuration, or everything that is wrong with it.
+fn load(path: &Path) -> Result<Gateway, String> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    parse(&file, &text).map_err(|problems| problems.to_string())
+}
+
+fn work(config: Gateway, file: PathBuf) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
     runtime.block_on(async {
         let shutdown = shutdown::on_signals().context("the system refuses signal handlers")?;
-        gateway::run(config, Reporting::default(), shutdown).await.context("the gateway ended")
+        let hangups = signal(SignalKind::hangup()).context("the system refuses signal handlers")?;
+        let running = gateway::start(config, Reporting::default(), shutdown)
+            .await
+            .context("the gateway did not start")?;
+        let reloading = tokio::spawn(reload(hangups, running.reloader(), file));
+        let ended = running.wait().await.context("the gateway ended");
+        reloading.abort();
+        ended
     })
+}
+
+/// Reads the configuration again at each SIGHUP.
+async fn reload(mut hangups: Signal, reloader: Reloader, file: PathBuf) {
+    while hangups.recv().await.is_some() {
+        let path = file.clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
+        let config = match loaded {
+            Ok(Ok(config)) => config,
+            Ok(Err(problems)) => {
+                tracing::error!("the configuration is refused, the old one stays:\n{problems}");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the configuration could not be read, the old one stays");
+                continue;
+            }
+        };
+        match reloader.apply(config).await {
+            Ok(Reloaded::Unchanged) => tracing::info!("the configuration has not changed"),
+            Ok(Reloaded::Changed { previous, current }) => {
+                tracing::info!(%previous, %current, "another configuration holds from now on");
+            }
+            Err(error) => tracing::error!(%error, "the configuration is not taken, the old one stays"),
+        }
+    }
+}
+
+fn show(config: &Gateway, json: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(status::ask(&config.data_dir))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", status::text(&status));
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 mod reading;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub mqtt: Mqtt,
     pub spool: Spool,
     pub publish: Publish,
+    /// Where the status page is served, if it is.
+    pub status: Option<SocketAddr>,
     pub lines: Vec<Line>,
     pub analysers: Vec<Analyser>,
     pub outlets: Vec<Outlet>,

@@ -70,12 +70,16 @@ pub fn spool_level(before: u8, state: &State) -> Body {
     now(event::SPOOL_ALARM, detail)
 }
 
+/// From here on records are made under another configuration.
+pub fn configuration(previous: Hash, current: Hash) -> Body {
+    now(event::CONFIGURATION, [("previous", previous.to_string()), ("current", current.to_string())])
+}
+
 /// What a start has to tell: a configuration other than that of the run before, and the start itself.
 pub fn start(cfg: Hash, previous: Option<Hash>) -> Vec<Body> {
     let mut events = Vec::new();
     if let Some(previous) = previous.filter(|previous| *previous != cfg) {
-        let detail = [("previous", previous.to_string()), ("current", cfg.to_string())];
-        events.push(now(event::CONFIGURATION, detail));
+        events.push(configuration(previous, cfg));
     }
     events.push(now(event::START, [("version", env!("CARGO_PKG_VERSION").to_owned())]));
     events

@@ -1,20 +1,25 @@
 //! How each analyser is doing: what became of its requests, how fast it answers, and which share of its scans it served. Kept for
 //! the status page and for metrics; nothing is decided by it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use crate::domain::scan::Scan;
 
 /// Minutes that the recent capture rate looks back.
 const MINUTES: usize = 60;
 /// Answer times that are remembered.
 const TIMES: usize = 256;
 
-/// All analysers of a gateway, by index. Clones share it.
+/// All analysers of a gateway, by index, and the last scan of each outlet. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Vec<Mutex<Health>>>);
+pub struct Board {
+    analysers: Arc<Vec<Mutex<Health>>>,
+    scans: Arc<Mutex<BTreeMap<String, Scan>>>,
+}
 
 /// One analyser.
 #[derive(Debug, Clone, Default)]
@@ -53,12 +58,29 @@ pub struct AnswerTimes {
 impl Board {
     /// For so many analysers.
     pub fn new(analysers: usize) -> Board {
-        Board(Arc::new(std::iter::repeat_with(Mutex::default).take(analysers).collect()))
+        let healths = std::iter::repeat_with(Mutex::default).take(analysers);
+        Board { analysers: Arc::new(healths.collect()), scans: Arc::default() }
     }
 
     /// One analyser's health, to look at or to change. `None` for an index that is none.
     pub fn of(&self, analyser: usize) -> Option<MutexGuard<'_, Health>> {
-        self.0.get(analyser).map(|health| health.lock().unwrap_or_else(PoisonError::into_inner))
+        self.analysers.get(analyser).map(|health| health.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An outlet's newest scan.
+    pub fn scanned(&self, scan: &Scan) {
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        match scans.get_mut(&scan.outlet) {
+            Some(last) => last.clone_from(scan),
+            None => {
+                scans.insert(scan.outlet.clone(), scan.clone());
+            }
+        }
+    }
+
+    /// The newest scan of this outlet, if there is any.
+    pub fn last_scan(&self, outlet: &str) -> Option<Scan> {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(outlet).cloned()
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Metrics {
     pub scans: Family<OutletLabels, Counter>,
     pub published: Family<LaneLabels, Counter>,
     pub receipts: Counter,
+    /// Seconds since 1970; 0 before the first.
+    pub last_receipt: Gauge,
     pub spool_records: Gauge,
     pub spool_bytes: Gauge,
     pub oldest_age: Gauge,
@@ -108,6 +110,7 @@ impl Default for Metrics {
             scans: Family::default(),
             published: Family::default(),
             receipts: Counter::default(),
+            last_receipt: Gauge::default(),
             spool_records: Gauge::default(),
             spool_bytes: Gauge::default(),
             oldest_age: Gauge::default(),
@@ -140,6 +143,8 @@ impl Metrics {
         registry.register("scans", "Scans made", self.scans.clone());
         registry.register("records_published", "Records sent, repeats included", self.published.clone());
         registry.register("receipts", "Receipts taken", self.receipts.clone());
+        let last = "When the last receipt came, in seconds since 1970; 0 before the first";
+        registry.register("last_receipt_timestamp_seconds", last, self.last_receipt.clone());
         registry.register("spool_records", "Records without a receipt", self.spool_records.clone());
         registry.register("spool_bytes", "Bytes of these records", self.spool_bytes.clone());
         let oldest = "Age in seconds of the oldest record without a receipt";
@@ -186,6 +191,11 @@ impl Metrics {
             failed: ["timeout", "link", "exception", "answer"].map(|outcome| (outcome, counter(outcome))),
             seconds: self.answer_seconds.get_or_create(&labels).clone(),
         }
+    }
+
+    /// The share of its scans that an analyser served.
+    pub fn capture_of(&self, analyser: &str) -> Gauge<f64, AtomicU64> {
+        self.capture.get_or_create(&AnalyserLabels { analyser: analyser.to_owned() }).clone()
     }
 
     /// Counts answers that came when nobody waited for them any more.

@@ -21,10 +21,14 @@ pub mod poll;
 pub mod publish;
 /// Register words to readings.
 pub mod register;
+/// Another configuration while it runs.
+pub mod reload;
 /// When to scan: ticks on the wall clock's whole periods.
 pub mod schedule;
 /// Records on disk until the centre has receipted them.
 pub mod spool;
+/// What the gateway says of itself on the spot.
+pub mod status;
 /// The bytes of one line.
 mod wire;
 
@@ -40,12 +44,14 @@ use crate::config::gateway::Gateway;
 use crate::gateway::health::Board;
 use crate::gateway::line::Report;
 use crate::gateway::metrics::Metrics;
-use crate::gateway::spool::keeper::{self, Keeper, NotKept, State};
+use crate::gateway::reload::Reloader;
+use crate::gateway::spool::keeper::{self, Keeper, NotKept, Notice, State};
 use crate::gateway::spool::room::Need;
 use crate::gateway::spool::{Settings, SpoolError};
+use crate::gateway::status::View;
 use crate::mqtt::record::{Body, Hash, event as name};
 use crate::shutdown::Shutdown;
-use crate::telemetry::Reporting;
+use crate::telemetry::{Readiness, Reporting};
 
 pub use crate::gateway::assemble::decode_image;
 
@@ -69,12 +75,30 @@ pub enum Error {
 
 /// A gateway at work.
 pub struct Running {
-    keeper: Keeper,
+    parts: Parts,
     thread: JoinHandle<()>,
-    pollers: JoinSet<()>,
-    publisher: tokio::task::JoinHandle<()>,
-    publishing: Shutdown,
+    work: Work,
+    clock: tokio::task::JoinHandle<()>,
+    reloads: mpsc::Receiver<reload::Wish>,
+    reloader: Reloader,
     shutdown: Shutdown,
+}
+
+/// What stays when the configuration changes.
+struct Parts {
+    keeper: Keeper,
+    metrics: Metrics,
+    readiness: Readiness,
+    view: View,
+}
+
+/// What is done under one configuration.
+struct Work {
+    config: Arc<Gateway>,
+    pollers: JoinSet<()>,
+    polling: Shutdown,
+    publisher: tokio::task::JoinHandle<mpsc::Receiver<Notice>>,
+    publishing: Shutdown,
 }
 
 /// Takes records of the past for a running gateway. Clones serve the same gateway.
@@ -132,28 +156,50 @@ pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) ->
         cache_bytes: config.spool.cache_bytes,
         capacity_bytes: config.spool.capacity_bytes,
         when_full: config.spool.when_full,
-        need: Need::of(config.outlets.iter().map(|outlet| (outlet.period, outlet.channels.len()))),
+        need: need(&config),
     };
     let (sender, notices) = mpsc::channel(NOTICES);
     let readiness = reporting.readiness.clone();
     let opening = tokio::task::spawn_blocking(move || keeper::start(settings, readiness, sender));
     let (keeper, thread) = opening.await.map_err(|error| Error::Ended(error.to_string()))??;
 
-    let board = Board::new(config.analysers.len());
-    let report = Report { metrics: metrics.clone(), board, keeper: Some(keeper.clone()) };
-    let mut pollers = poll::start(&config, &keeper, &report, &shutdown);
-    pollers.spawn(poll::watch_clock(keeper.clone(), shutdown.clone()));
+    let view = View::new(&keeper, &metrics, &reporting);
+    status::serve(&config, &view, &shutdown).await;
+    let clock = tokio::spawn(poll::watch_clock(keeper.clone(), shutdown.clone()));
+    let parts = Parts { keeper, metrics, readiness: reporting.readiness, view };
+    let work = parts.start(config, notices, &shutdown);
+    let (reloader, reloads) = Reloader::new();
+    Ok(Running { parts, thread, work, clock, reloads, reloader, shutdown })
+}
 
-    let publishing = Shutdown::new();
-    let parts = publish::Parts { config, keeper: keeper.clone(), metrics, readiness: reporting.readiness };
-    let publisher = tokio::spawn(publish::run(parts, notices, publishing.clone()));
-    Ok(Running { keeper, thread, pollers, publisher, publishing, shutdown })
+/// What the scans of all outlets need.
+fn need(config: &Gateway) -> Need {
+    Need::of(config.outlets.iter().map(|outlet| (outlet.period, outlet.channels.len())))
+}
+
+impl Parts {
+    /// Starts polling and publishing.
+    fn start(&self, config: Arc<Gateway>, notices: mpsc::Receiver<Notice>, shutdown: &Shutdown) -> Work {
+        let board = Board::new(config.analysers.len());
+        self.view.show(&config, &board);
+        let (polling, publishing) = (shutdown.child_token(), Shutdown::new());
+        let report = Report { metrics: self.metrics.clone(), board, keeper: Some(self.keeper.clone()) };
+        let pollers = poll::start(&config, &self.keeper, &report, &polling);
+        let parts = publish::Parts {
+            config: Arc::clone(&config),
+            keeper: self.keeper.clone(),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+        };
+        let publisher = tokio::spawn(publish::run(parts, notices, publishing.clone()));
+        Work { config, pollers, polling, publisher, publishing }
+    }
 }
 
 impl Running {
     /// The way in for records of the past, also while [`Running::wait`] waits.
     pub fn past(&self) -> Past {
-        Past(self.keeper.clone())
+        Past(self.parts.keeper.clone())
     }
 
     /// See [`Past::append`].
@@ -166,7 +212,12 @@ impl Running {
 
     /// What the spool holds, and notice of changes.
     pub fn spool(&self) -> watch::Receiver<State> {
-        self.keeper.state()
+        self.parts.keeper.state()
+    }
+
+    /// The way to another configuration, while [`Running::wait`] waits.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Waits for the shutdown, then ends in order: polling, a last record, publishing, the spool.
@@ -175,28 +226,42 @@ impl Running {
     /// [`Error::Ended`] when a part ended before it was asked to.
     pub async fn wait(mut self) -> Result<(), Error> {
         let mut outcome = Ok(());
-        tokio::select! {
-            () = self.shutdown.cancelled() => {}
-            Some(ended) = self.pollers.join_next() => {
-                if !self.shutdown.is_cancelled() {
-                    outcome = Err(Error::Ended(ended.err().map_or("polling".to_owned(), |error| error.to_string())));
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                Some(ended) = self.work.pollers.join_next() => {
+                    if !self.shutdown.is_cancelled() {
+                        outcome = Err(Error::Ended(ended.err().map_or("polling".to_owned(), |error| error.to_string())));
+                    }
+                    break;
                 }
-            }
-            ended = &mut self.publisher => {
-                outcome = Err(Error::Ended(ended.err().map_or("publishing".to_owned(), |error| error.to_string())));
+                ended = &mut self.work.publisher => {
+                    outcome = Err(Error::Ended(ended.err().map_or("publishing".to_owned(), |error| error.to_string())));
+                    break;
+                }
+                Some(wish) = self.reloads.recv() => match self.reload(wish).await {
+                    Ok(going_on) => self = going_on,
+                    Err(ended) => return Err(ended),
+                },
             }
         }
+        self.end().await;
+        outcome
+    }
+
+    async fn end(mut self) {
         self.shutdown.cancel();
-        while self.pollers.join_next().await.is_some() {}
-        self.keeper.keep(vec![event::now(name::STOP, [])]);
-        self.publishing.cancel();
-        if !self.publisher.is_finished() {
-            let _ended = tokio::time::timeout(Duration::from_secs(10), &mut self.publisher).await;
+        while self.work.pollers.join_next().await.is_some() {}
+        // It ends by itself.
+        let _ended = self.clock.await;
+        self.parts.keeper.keep(vec![event::now(name::STOP, [])]);
+        self.work.publishing.cancel();
+        if !self.work.publisher.is_finished() {
+            let _ended = tokio::time::timeout(Duration::from_secs(10), &mut self.work.publisher).await;
         }
-        self.keeper.close();
+        self.parts.keeper.close();
         let closing = tokio::task::spawn_blocking(move || self.thread.join().is_ok());
         let _hung_disk = tokio::time::timeout(Duration::from_secs(10), closing).await;
-        outcome
     }
 }
 

@@ -3,20 +3,23 @@
 //! belongs to no scan.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::config::gateway::{Gateway, Outlet};
+use crate::config::gateway::Gateway;
 use crate::gateway::assemble::{Answers, Assembly};
 use crate::gateway::event;
-use crate::gateway::health::Whole;
+use crate::gateway::health::{Board, Whole};
 use crate::gateway::line::{self, Report, Request};
-use crate::gateway::metrics::{AnalyserLabels, OutletLabels};
+use crate::gateway::metrics::OutletLabels;
 use crate::gateway::plan::Inquiry;
 use crate::gateway::schedule::{ClockWatch, Next, Ticks};
 use crate::gateway::spool::keeper::Keeper;
@@ -44,41 +47,46 @@ pub fn lines(config: &Gateway, report: &Report) -> Ways {
     ways.collect()
 }
 
-/// Starts polling all outlets until `shutdown`.
-pub fn start(config: &Gateway, keeper: &Keeper, report: &Report, shutdown: &Shutdown) -> JoinSet<()> {
+/// Starts polling all outlets until `stop`.
+pub fn start(config: &Gateway, keeper: &Keeper, report: &Report, stop: &Shutdown) -> JoinSet<()> {
     let ways = lines(config, report);
     let mut tasks = JoinSet::new();
     for outlet in &config.outlets {
+        let assembly = Assembly::new(config, outlet);
+        let labels = OutletLabels { outlet: outlet.code.clone() };
+        let names = assembly.inquiries.iter().filter_map(|inquiry| config.analysers.get(inquiry.analyser));
         let polling = Polling {
-            assembly: Assembly::new(config, outlet),
-            outlet: outlet.clone(),
+            period: outlet.period,
             ways: Arc::clone(&ways),
             keeper: keeper.clone(),
-            report: report.clone(),
-            capture: config.analysers.iter().map(|analyser| analyser.name.clone()).collect(),
+            board: report.board.clone(),
+            scans: report.metrics.scans.get_or_create(&labels).clone(),
+            capture: names.map(|analyser| report.metrics.capture_of(&analyser.name)).collect(),
+            assembly,
         };
-        tasks.spawn(polling.watch(shutdown.clone()));
+        tasks.spawn(polling.watch(stop.clone()));
     }
     tasks
 }
 
 /// One outlet being scanned.
 struct Polling {
-    outlet: Outlet,
+    period: Duration,
     assembly: Assembly,
     ways: Ways,
     keeper: Keeper,
-    report: Report,
-    /// Names of all analysers.
-    capture: Vec<String>,
+    board: Board,
+    scans: Counter,
+    /// By inquiry.
+    capture: Vec<Gauge<f64, AtomicU64>>,
 }
 
 impl Polling {
-    /// Makes the scans of the outlet until `shutdown`.
-    async fn watch(mut self, shutdown: Shutdown) {
-        let mut ticks = Ticks::new(self.outlet.period, clock::now());
+    /// Makes the scans of the outlet until `stop`.
+    async fn watch(mut self, stop: Shutdown) {
+        let mut ticks = Ticks::new(self.period, clock::now());
         loop {
-            if shutdown.is_cancelled() {
+            if stop.is_cancelled() {
                 return;
             }
             // The deadline is by the monotonic clock of the moment that the tick was due at: a process that is stopped in between asks
@@ -88,19 +96,13 @@ impl Polling {
                 Next::Wait(time) => {
                     tokio::select! {
                         () = tokio::time::sleep(time) => {}
-                        () = shutdown.cancelled() => return,
+                        () = stop.cancelled() => return,
                     }
                 }
                 Next::Scan(at) => {
                     let deadline = moment + ticks.time_left(at, now);
-                    let over = async {
-                        shutdown.cancelled().await;
-                        tokio::time::sleep(LAST_ANSWERS).await;
-                    };
-                    let answered = tokio::select! {
-                        answered = collect(&self.assembly.inquiries, &self.ways, (at, deadline)) => answered,
-                        () = over => return,
-                    };
+                    let asked = (&self.assembly.inquiries[..], &self.ways);
+                    let answered = collect(asked, (at, deadline), &stop).await;
                     // Nothing that was read counts when the time is over.
                     let over = ticks.is_over(at, clock::now());
                     let answered =
@@ -118,7 +120,8 @@ impl Polling {
         let mut bodies = Vec::with_capacity(1 + findings.len());
         // An outlet whose channels are all slower than its period has ticks without any.
         if !scan.readings.is_empty() {
-            self.report.metrics.scans.get_or_create(&OutletLabels { outlet: self.outlet.code.clone() }).inc();
+            self.scans.inc();
+            self.board.scanned(&scan);
             bodies.push(Body::Scan(scan));
         }
         for finding in &findings {
@@ -143,16 +146,11 @@ impl Polling {
     }
 
     fn note_capture(&self, at: Timestamp, answered: &[Option<Answers>]) {
-        for (inquiry, answers) in self.assembly.inquiries.iter().zip(answered) {
+        for ((inquiry, answers), gauge) in self.assembly.inquiries.iter().zip(answered).zip(&self.capture) {
             let whole = is_whole(inquiry, answers.as_ref(), at);
-            let Some(mut health) = self.report.board.of(inquiry.analyser) else { continue };
+            let Some(mut health) = self.board.of(inquiry.analyser) else { continue };
             health.served(at, whole);
-            let (share, name) = (health.recent_capture(), self.capture.get(inquiry.analyser));
-            drop(health);
-            if let (Some(share), Some(name)) = (share, name) {
-                let labels = AnalyserLabels { analyser: name.clone() };
-                self.report.metrics.capture.get_or_create(&labels).set(share);
-            }
+            gauge.set(health.recent_capture().unwrap_or(f64::NAN));
         }
     }
 }
@@ -165,17 +163,24 @@ fn is_whole(inquiry: &Inquiry, answers: Option<&Answers>, at: Timestamp) -> Whol
     if whole { Whole::Yes } else { Whole::No }
 }
 
-/// Asks all analysers at once and waits for all of them, or for the time to be up.
+/// Asks all analysers at once and waits for all of them, or for the time to be up; after `stop` not for long.
 pub async fn collect(
-    wanted: &[Arc<Inquiry>],
-    ways: &Ways,
+    (wanted, ways): (&[Arc<Inquiry>], &Ways),
     (tick, deadline): (Timestamp, Instant),
+    stop: &Shutdown,
 ) -> Vec<Option<Answers>> {
     let asked = wanted.iter().map(|inquiry| async move {
         let (reply, answer) = oneshot::channel();
         let request = Request { inquiry: Arc::clone(inquiry), tick, deadline, reply };
         ways.get(inquiry.analyser)?.try_send(request).ok()?;
-        tokio::time::timeout_at(deadline.into(), answer).await.ok()?.ok()
+        let over = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+        };
+        tokio::select! {
+            answered = tokio::time::timeout_at(deadline.into(), answer) => answered.ok()?.ok(),
+            () = over => None,
+        }
     });
     join_all(asked).await
 }

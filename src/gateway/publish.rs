@@ -48,8 +48,12 @@ pub struct Parts {
     pub readiness: Readiness,
 }
 
-/// Publishes until `shutdown`, then sends what was made last and says goodbye.
-pub async fn run(parts: Parts, mut spool: mpsc::Receiver<SpoolNotice>, shutdown: Shutdown) {
+/// Publishes until `shutdown`, then sends what was made last and says goodbye. Gives the spool's notices back, for another publisher.
+pub async fn run(
+    parts: Parts,
+    mut spool: mpsc::Receiver<SpoolNotice>,
+    shutdown: Shutdown,
+) -> mpsc::Receiver<SpoolNotice> {
     let connection = Shutdown::new();
     let mut broker = connect(settings(&parts.config), connection.clone());
     parts.readiness.set("broker", false, "not connected yet");
@@ -84,6 +88,7 @@ pub async fn run(parts: Parts, mut spool: mpsc::Receiver<SpoolNotice>, shutdown:
     connection.cancel();
     let closed = async { while broker.recv().await.is_some() {} };
     let _late = tokio::time::timeout(Duration::from_secs(2), closed).await;
+    spool
 }
 
 fn settings(config: &Gateway) -> Settings {
@@ -211,6 +216,7 @@ impl Publisher {
             Incoming::Nothing => {}
             Incoming::Settled(settled) => {
                 self.parts.metrics.receipts.inc();
+                self.parts.metrics.last_receipt.set(clock::now().as_second());
                 self.receipted.extend(settled.iter());
                 self.delete_at.get_or_insert(now + DELETE_EVERY);
             }

@@ -223,6 +223,11 @@ impl Spool {
         Ok(entries)
     }
 
+    /// Records are made under this configuration from now on.
+    pub fn reconfigure(&mut self, cfg: Hash) {
+        self.settings.cfg = cfg;
+    }
+
     /// Bytes that a record of this body would take.
     pub fn size_of(&self, body: &Body) -> u64 {
         self.encode(std::slice::from_ref(body)).0.iter().map(size).sum()

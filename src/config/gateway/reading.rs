@@ -62,6 +62,15 @@ pub fn gateway(root: &mut Section<'_>, hash: [u8; 32]) -> Option<Gateway> {
     let mqtt = mqtt(&mut root.table("mqtt"), name.as_deref());
     let spool = spool(root.optional_table("spool"));
     let publish = publish(root.optional_table("publish"));
+    let status = match root.optional_table("status") {
+        Some(mut section) => section
+            .required(
+                "listen",
+                check::text("an address to listen at, as \"127.0.0.1:8090\"", |text| text.parse().ok()),
+            )
+            .map(Some),
+        None => Some(None),
+    };
     let mut lines = Vec::new();
     let (analysers, names) = analysers(root, &mut lines);
     let outlets = outlets(root, analysers.as_deref(), &names);
@@ -72,6 +81,7 @@ pub fn gateway(root: &mut Section<'_>, hash: [u8; 32]) -> Option<Gateway> {
         mqtt: mqtt?,
         spool: spool?,
         publish: publish?,
+        status: status?,
         lines,
         analysers: analysers?,
         outlets: outlets?,
@@ -171,7 +181,7 @@ fn analyser(section: &mut Section<'_>, name: Option<String>, lines: &mut Vec<Lin
     };
     Some(Analyser {
         name: name?,
-        line: line_of(link?, lines),
+        line: line_of(&link?, lines),
         unit: unit?,
         timeout: timeout?,
         blocks: Blocks::DEFAULT,
@@ -181,8 +191,8 @@ fn analyser(section: &mut Section<'_>, name: Option<String>, lines: &mut Vec<Lin
 }
 
 /// The line with this link; a new one the first time.
-fn line_of(address: String, lines: &mut Vec<Line>) -> usize {
-    let link = Link::Tcp { address: address.clone() };
+fn line_of(address: &str, lines: &mut Vec<Line>) -> usize {
+    let link = Link::Tcp { address: address.to_owned() };
     lines.iter().position(|line| line.link == link).unwrap_or_else(|| {
         lines.push(Line {
             name: format!("tcp://{address}"),

@@ -21,9 +21,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::gateway::spool::keeper::work::Work;
+use crate::gateway::spool::room::Need;
 use crate::gateway::spool::{Entry, Settings, SpoolError};
 use crate::mqtt::receipt::Ranges;
-use crate::mqtt::record::{Body, Epoch};
+use crate::mqtt::record::{Body, Epoch, Hash};
 use crate::telemetry::Readiness;
 
 /// Commands waiting at most; one is one scan, one deletion or one read.
@@ -86,8 +87,16 @@ struct Newest {
     reply: oneshot::Sender<Option<Vec<Entry>>>,
 }
 
+/// Another configuration, and who waits for it to hold.
+struct Reconfigure {
+    cfg: Hash,
+    need: Need,
+    reply: oneshot::Sender<Result<(), NotKept>>,
+}
+
 enum Command {
     Keep(Vec<Body>),
+    Reconfigure(Reconfigure),
     KeepPast(KeepPast),
     Delete(Ranges),
     Newest(Newest),
@@ -125,6 +134,21 @@ impl Keeper {
             },
         )?;
         answer.await.unwrap_or(Err(NotKept::Stopped))
+    }
+
+    /// From now on records are made under another configuration; a record tells of the change. All that was kept before is on disk
+    /// under the old one when this returns. The publisher is told the whole content again.
+    ///
+    /// # Errors
+    /// [`NotKept`]; then the old one holds.
+    pub async fn reconfigure(&self, cfg: Hash, need: Need) -> Result<(), NotKept> {
+        let (reply, answer) = oneshot::channel();
+        let asking = self.commands.try_send(Command::Reconfigure(Reconfigure { cfg, need, reply }));
+        asking.map_err(|_full_or_closed| NotKept::Later)?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(NotKept::Stopped)),
+            Err(_elapsed) => Err(NotKept::Later),
+        }
     }
 
     /// Has these deleted; `false` when the queue is full and the caller has to ask again.

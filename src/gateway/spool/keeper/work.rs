@@ -19,7 +19,8 @@ use crate::clock;
 use crate::gateway::event;
 use crate::gateway::spool::keeper::reserve::Reserve;
 use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
-use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
+use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, Reconfigure, State};
+use crate::gateway::spool::room::Need;
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
 use crate::mqtt::receipt::Ranges;
@@ -96,6 +97,7 @@ struct Batch {
     delete: Vec<(u64, u64)>,
     past: Vec<KeepPast>,
     reads: Vec<Newest>,
+    reconfigure: Option<Reconfigure>,
     fresh: usize,
     close: bool,
 }
@@ -143,7 +145,11 @@ impl Work {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => batch.close = true,
             }
-            while batch.fresh < COMMIT_MAX && batch.past.len() < 4 && !batch.close {
+            while batch.fresh < COMMIT_MAX
+                && batch.past.len() < 4
+                && !batch.close
+                && batch.reconfigure.is_none()
+            {
                 let Ok(command) = commands.try_recv() else { break };
                 self.sort(command, &mut batch);
             }
@@ -165,6 +171,7 @@ impl Work {
                 self.hold(bodies);
             }
             Command::KeepPast(wish) => batch.past.push(wish),
+            Command::Reconfigure(wish) => batch.reconfigure = Some(wish),
             Command::Delete(ranges) => batch.delete.extend(ranges.iter()),
             Command::Newest(wish) => batch.reads.push(wish),
             Command::Close => batch.close = true,
@@ -214,6 +221,9 @@ impl Work {
         }
         for Newest { within, most, most_bytes, reply } in batch.reads {
             let _gone = reply.send(self.newest(within, most, most_bytes));
+        }
+        if let Some(Reconfigure { cfg, need, reply }) = batch.reconfigure {
+            let _gone = reply.send(self.reconfigure(cfg, need));
         }
         self.resynchronise();
         if clock::monotonic() >= self.witness_at {
@@ -287,6 +297,22 @@ impl Work {
                 Err(NotKept::Later)
             }
         }
+    }
+
+    /// What was made under the old configuration is on disk before the new one holds.
+    fn reconfigure(&mut self, cfg: Hash, need: Need) -> Result<(), NotKept> {
+        self.resync = true;
+        let Some(spool) = self.spool.as_mut().filter(|_| self.held.is_empty() && self.trouble.is_none())
+        else {
+            return Err(NotKept::Later);
+        };
+        spool.reconfigure(cfg);
+        let previous = std::mem::replace(&mut self.settings.cfg, cfg);
+        self.settings.need = need;
+        self.settings.need.start_from(spool.records(), spool.bytes());
+        self.held.push_back(event::configuration(previous, cfg));
+        self.commit_held(&Ranges::default());
+        Ok(())
     }
 
     fn newest(&mut self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
