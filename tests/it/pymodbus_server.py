@@ -83,8 +83,9 @@ def devices():
 
 def main(arguments):
     if len(arguments) == 1:
-        by_unit = devices()
-        StartTcpServer(context=ModbusServerContext({**by_unit, 0: by_unit[1]}, single=False), address=("127.0.0.1", int(arguments[0])))
+        # Unit 0 stands for all that are not there.
+        context = ModbusServerContext({**devices(), 0: devices()[1]}, single=False)
+        StartTcpServer(context=context, address=("127.0.0.1", int(arguments[0])))
         return
     link, where = arguments
     context = ModbusServerContext(devices(), single=False)
