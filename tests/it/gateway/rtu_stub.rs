@@ -362,8 +362,10 @@ async fn late_answers_are_counted_and_come_all() {
     let stub = RtuStub::at(&line.slave(), &[1, 2]);
     let (hears, says) = serial_line::open(&line.master()).unwrap();
     let mut master = tokio::io::join(hears, says);
-    let slowest = Duration::from_millis(30);
-    let late = |percent| Behaviour::Late { percent, from: Duration::from_millis(10), to: slowest };
+    let late = |percent| {
+        let (from, to) = (Duration::from_millis(10), Duration::from_millis(30));
+        Behaviour::Late { percent, from, to }
+    };
     stub.behave(1, late(50));
     let mut heard = Vec::new();
     for address in 0..100 {
@@ -382,7 +384,8 @@ async fn late_answers_are_counted_and_come_all() {
     let counted = stub.late_answers();
     assert!((25..=75).contains(&counted), "about half of 100, not {counted}");
     // The late answer of one falls upon the other's turn.
-    stub.behave(1, Behaviour::Late { percent: 100, from: slowest, to: slowest });
+    let slow = Duration::from_millis(500);
+    stub.behave(1, Behaviour::Late { percent: 100, from: slow, to: slow });
     ask(&mut master, [1, 3, 0, 7, 0, 1], 7, Duration::from_millis(1)).await;
     let both = ask(&mut master, [2, 3, 0, 8, 0, 1], 14, LONG).await;
     assert_eq!(both, [framed(2, &[3, 2, 2 << 3, 8]), framed(1, &[3, 2, 1 << 3, 7])].concat());
