@@ -102,8 +102,8 @@ async fn pymodbus_serves_the_image_as_rtu_over_tcp() {
 async fn pymodbus_serves_the_image_on_a_serial_line() {
     let Some(wire) = SerialLine::lay().await else { return };
     let Some(_server) = pymodbus::start_rtu(&wire.slave()).await else { return };
-    let (hears, says) = serial_line::open(&wire.master()).unwrap();
-    let mut line = tokio::io::join(hears, says);
+    let (input, output) = serial_line::open(&wire.master()).unwrap();
+    let mut line = tokio::io::join(input, output);
     let request = [1, 3, 0, 0, 0, 1];
     let mut heard = Vec::new();
     for _try in 0..100 {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::gateway::until;
 use crate::support::serial_line;
-use crate::support::wait::slowness;
+use crate::support::wait::slowness_between;
 
 /// Registers and bits from 0 to this exist.
 pub const LAST_ADDRESS: u16 = 0x07FF;
@@ -186,10 +186,10 @@ async fn answer_in_order<W: AsyncWrite + Unpin>(
         if let Behaviour::Late { percent, from, to } = behaviour {
             late = fastrand::u8(0..100) < percent;
             if late {
-                slowness(from + (to - from).mul_f64(fastrand::f64())).await;
+                slowness_between(from, to).await;
             }
         }
-        let Some(answer) = answer(&request, behaviour) else { continue };
+        let Some(answer) = answer(request, behaviour) else { continue };
         let mut line = line.lock().await;
         let written = line.write_all(&answer).await.is_ok() && line.flush().await.is_ok();
         if written && late {
@@ -199,8 +199,8 @@ async fn answer_in_order<W: AsyncWrite + Unpin>(
 }
 
 /// What a slave says, and whether anything.
-fn answer(request: &Request, behaviour: Behaviour) -> Option<Vec<u8>> {
-    let [unit, function, ..] = *request;
+fn answer(request: Request, behaviour: Behaviour) -> Option<Vec<u8>> {
+    let [unit, function, ..] = request;
     let right = || framed(unit, &pdu(request, 0));
     Some(match behaviour {
         Behaviour::Serve | Behaviour::Late { .. } => right(),
@@ -229,8 +229,8 @@ fn answer(request: &Request, behaviour: Behaviour) -> Option<Vec<u8>> {
 }
 
 /// The answer without its frame, with so many registers (or bytes of bits) more than asked for.
-fn pdu(request: &Request, more: i32) -> Vec<u8> {
-    let [unit, function, ..] = *request;
+fn pdu(request: Request, more: i32) -> Vec<u8> {
+    let [unit, function, ..] = request;
     let address = u16::from_be_bytes([request[2], request[3]]);
     let count = u16::from_be_bytes([request[4], request[5]]);
     let exists = count > 0 && address.checked_add(count - 1).is_some_and(|last| last <= LAST_ADDRESS);
@@ -314,7 +314,7 @@ async fn each_behaviour_is_what_it_says() {
     assert_eq!(ask(&mut line, request, 9, LONG).await, right);
     assert_eq!(held(17, 5), u16::from_be_bytes([right[3], right[4]]));
     let as_sent = [17, 4, 0, 5, 0, 2, 0, 0];
-    assert!(Behaviour::FAULTS.iter().all(|fault| answer(&as_sent, *fault).is_none_or(|said| said != right)));
+    assert!(Behaviour::FAULTS.iter().all(|fault| answer(as_sent, *fault).is_none_or(|said| said != right)));
     // Out of step, it finds the next request.
     line.write_all(&[17, 4, 0]).await.unwrap();
     assert_eq!(ask(&mut line, request, 9, LONG).await, right);
@@ -360,8 +360,8 @@ async fn each_behaviour_is_what_it_says() {
 async fn late_answers_are_counted_and_come_all() {
     let Some(line) = serial_line::SerialLine::lay().await else { return };
     let stub = RtuStub::at(&line.slave(), &[1, 2]);
-    let (hears, says) = serial_line::open(&line.master()).unwrap();
-    let mut master = tokio::io::join(hears, says);
+    let (input, output) = serial_line::open(&line.master()).unwrap();
+    let mut master = tokio::io::join(input, output);
     let late = |percent| {
         let (from, to) = (Duration::from_millis(10), Duration::from_millis(30));
         Behaviour::Late { percent, from, to }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::wait::slowness;
+use crate::support::wait::{slowness, slowness_between};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -130,7 +130,7 @@ async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>, late:
             Behaviour::SomeLate { percent, from, to } => {
                 is_late = fastrand::u8(0..100) < percent;
                 if is_late {
-                    slowness(from + (to - from).mul_f64(fastrand::f64())).await;
+                    slowness_between(from, to).await;
                 }
                 frame(&request, request[6], &words(&request, 0))
             }

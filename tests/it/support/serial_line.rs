@@ -84,22 +84,22 @@ async fn what_goes_in_at_one_end_comes_out_at_the_other_until_it_is_cut() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let Some(mut line) = SerialLine::lay().await else { return };
-    let (mut heard, mut says) = open(&line.master()).unwrap();
-    let (mut hears, mut said) = open(&line.slave()).unwrap();
+    let (mut near_in, mut near_out) = open(&line.master()).unwrap();
+    let (mut far_in, mut far_out) = open(&line.slave()).unwrap();
     // All bytes, also those that a terminal would take for control characters.
     let bytes: Vec<u8> = (0..=255).collect();
     for round in 0..2 {
-        says.write_all(&bytes).await.unwrap();
+        near_out.write_all(&bytes).await.unwrap();
         let mut found = vec![0; bytes.len()];
-        hears.read_exact(&mut found).await.unwrap();
+        far_in.read_exact(&mut found).await.unwrap();
         assert_eq!(found, bytes, "round {round}");
     }
-    said.write_all(&bytes).await.unwrap();
+    far_out.write_all(&bytes).await.unwrap();
     let mut found = vec![0; bytes.len()];
-    heard.read_exact(&mut found).await.unwrap();
+    near_in.read_exact(&mut found).await.unwrap();
     assert_eq!(found, bytes, "and back");
     line.cut();
     let mut rest = [0];
-    assert!(!matches!(heard.read(&mut rest).await, Ok(1..)), "an end, or an error");
+    assert!(!matches!(near_in.read(&mut rest).await, Ok(1..)), "an end, or an error");
     assert!(!line.master().exists());
 }
