@@ -5,6 +5,8 @@
 pub mod centre;
 /// An analyser that is not of our making.
 mod pymodbus;
+/// Modbus RTU slaves that misbehave on demand.
+pub mod rtu_stub;
 /// A Modbus TCP server that misbehaves on demand.
 pub mod stub;
 

@@ -1,13 +1,21 @@
 //! An independent Modbus slave in place of an analyser, by configuration alone.
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use cems::domain::flag::Flag;
 use cems::domain::scan::Scan;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
 use crate::gateway::centre::Centre;
-use crate::gateway::{Gateway, all, scans, until};
+use crate::gateway::rtu_stub::{ask, framed};
+use crate::gateway::{Gateway, LIMIT, all, scans, until};
 use crate::support::pymodbus;
+use crate::support::register_image::register_image;
+use crate::support::serial_line::{self, SerialLine};
 use crate::support::servers::broker;
+use crate::support::wait::wait_until;
 
 /// A register image of all types and orders, served by an implementation that is not ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,4 +64,56 @@ async fn pymodbus_is_read_right() {
         assert_eq!(found.flag, Flag::Calibration, "the status word has bit 3 set");
     }
     gateway.stop().await;
+}
+
+/// Asks for each entry of the image, alone, and for a unit that is not there.
+async fn assert_image_is_served<S: AsyncRead + AsyncWrite + Unpin>(line: &mut S) {
+    for entry in register_image() {
+        let function = match entry.table.as_str() {
+            "coil" => 1,
+            "discrete" => 2,
+            "holding" => 3,
+            "input" => 4,
+            other => panic!("{other}"),
+        };
+        let data: Vec<u8> = if function < 3 {
+            vec![entry.words[0] as u8]
+        } else {
+            entry.words.iter().flat_map(|word| word.to_be_bytes()).collect()
+        };
+        let expected = framed(entry.unit, &[&[function, data.len() as u8], data.as_slice()].concat());
+        let ([high, low], count) = (entry.address.to_be_bytes(), entry.words.len() as u8);
+        let request = [entry.unit, function, high, low, 0, count];
+        assert_eq!(ask(line, request, expected.len(), LIMIT).await, expected, "{entry:?}");
+    }
+    let silence = ask(line, [99, 3, 0, 0, 0, 1], 1, Duration::from_millis(100)).await;
+    assert_eq!(silence, b"", "there is no unit 99");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_serves_the_image_as_rtu_over_tcp() {
+    let Some((_server, port)) = pymodbus::start_rtu_over_tcp() else { return };
+    let mut line =
+        wait_until(LIMIT, "it listens", || async { TcpStream::connect(("127.0.0.1", port)).await }).await;
+    assert_image_is_served(&mut line).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_serves_the_image_on_a_serial_line() {
+    let Some(wire) = SerialLine::lay().await else { return };
+    let Some(_server) = pymodbus::start_rtu(&wire.slave()).await else { return };
+    let (input, output) = serial_line::open(&wire.master()).unwrap();
+    let mut line = tokio::io::join(input, output);
+    let request = [1, 3, 0, 0, 0, 1];
+    let mut heard = Vec::new();
+    for _try in 0..100 {
+        heard = ask(&mut line, request, 7, Duration::from_millis(200)).await;
+        if !heard.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(heard, framed(1, &[3, 2, 0xFD, 0xE8]), "65000");
+    // Tries that it answers late.
+    while !ask(&mut line, [99, 3, 0, 0, 0, 1], usize::MAX, Duration::from_millis(200)).await.is_empty() {}
+    assert_image_is_served(&mut line).await;
 }

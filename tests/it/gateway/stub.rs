@@ -1,8 +1,9 @@
 //! A Modbus TCP server made by hand, so that it can break every rule. Each register holds its own address.
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::wait::slowness;
+use crate::support::wait::{slowness, slowness_between};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +26,12 @@ pub enum Behaviour {
     Late,
     /// Every third answer is late, by little more than the time-out.
     OftenLate,
+    /// So many answers of a hundred are late, each by a time between these.
+    SomeLate {
+        percent: u8,
+        from: Duration,
+        to: Duration,
+    },
 }
 
 impl Behaviour {
@@ -45,6 +52,7 @@ impl Behaviour {
 pub struct Stub {
     port: u16,
     behaviour: Arc<Mutex<Behaviour>>,
+    late: Arc<AtomicU64>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -53,13 +61,14 @@ impl Stub {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let behaviour = Arc::new(Mutex::new(Behaviour::Serve));
-        let shared = Arc::clone(&behaviour);
+        let late = Arc::new(AtomicU64::new(0));
+        let shared = (Arc::clone(&behaviour), Arc::clone(&late));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&shared)));
+                tokio::spawn(converse(stream, Arc::clone(&shared.0), Arc::clone(&shared.1)));
             }
         });
-        Stub { port, behaviour, serving }
+        Stub { port, behaviour, late, serving }
     }
 
     pub fn port(&self) -> u16 {
@@ -68,6 +77,11 @@ impl Stub {
 
     pub fn behave(&self, behaviour: Behaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// Answers of `SomeLate` that were late and were really written: to a connection that its peer had not been known to have closed.
+    pub fn late_answers(&self) -> u64 {
+        self.late.load(Ordering::SeqCst)
     }
 }
 
@@ -78,12 +92,13 @@ impl Drop for Stub {
 }
 
 /// Answers requests of 12 bytes until the peer, or the behaviour, ends it.
-async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>) {
+async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>, late: Arc<AtomicU64>) {
     let mut served = 0_u32;
     let mut request = [0; 12];
     while stream.read_exact(&mut request).await.is_ok() {
         served += 1;
         let behaviour = *behaviour.lock().unwrap();
+        let mut is_late = false;
         let answer = match behaviour {
             Behaviour::Hang => continue,
             Behaviour::HangUp => return,
@@ -112,10 +127,20 @@ async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>) {
                 }
                 frame(&request, request[6], &words(&request, 0))
             }
+            Behaviour::SomeLate { percent, from, to } => {
+                is_late = fastrand::u8(0..100) < percent;
+                if is_late {
+                    slowness_between(from, to).await;
+                }
+                frame(&request, request[6], &words(&request, 0))
+            }
             Behaviour::Serve => frame(&request, request[6], &words(&request, 0)),
         };
         if stream.write_all(&answer).await.is_err() {
             return;
+        }
+        if is_late {
+            late.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -138,4 +163,28 @@ fn words(request: &[u8; 12], more: i32) -> Vec<u8> {
         pdu.extend((address + offset).to_be_bytes());
     }
     pdu
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_late_answers_are_counted() {
+    let stub = Stub::start().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", stub.port())).await.unwrap();
+    let (from, to) = (Duration::from_millis(1), Duration::from_millis(3));
+    for (percent, late) in [(0, 0..=0), (50, 25..=75), (100, 100..=100)] {
+        let before = stub.late_answers();
+        stub.behave(Behaviour::SomeLate { percent, from, to });
+        for address in 0..100 {
+            // One input register of unit 7.
+            stream.write_all(&[0, address, 0, 0, 0, 6, 7, 4, 0, address, 0, 1]).await.unwrap();
+            let mut answer = [0; 11];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, [0, address, 0, 0, 0, 5, 7, 4, 2, 0, address]);
+        }
+        stub.behave(Behaviour::Serve);
+        // The last is counted after it was written.
+        stream.write_all(&[0, 0, 0, 0, 0, 6, 7, 4, 0, 0, 0, 1]).await.unwrap();
+        stream.read_exact(&mut [0; 11]).await.unwrap();
+        let counted = stub.late_answers() - before;
+        assert!(late.contains(&counted), "{percent} percent: {counted} of 100");
+    }
 }

@@ -21,7 +21,11 @@ pub mod formulas;
 pub mod chain;
 /// A centre with everything around it.
 pub mod world;
-/// An independent Modbus slave.
+/// Independent Modbus slaves.
 pub mod pymodbus;
+/// What they serve.
+pub mod register_image;
+/// A serial line without hardware.
+pub mod serial_line;
 /// What tables, views and functions are, as lines.
 pub mod schema;

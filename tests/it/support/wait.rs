@@ -34,6 +34,12 @@ pub async fn slowness(of: Duration) {
     tokio::time::sleep(of).await;
 }
 
+/// The same, by chance within bounds.
+pub async fn slowness_between(shortest: Duration, longest: Duration) {
+    let micros = fastrand::u128(shortest.as_micros()..=longest.as_micros());
+    slowness(Duration::from_micros(micros as u64)).await;
+}
+
 #[tokio::test]
 async fn the_last_state_is_told() {
     let waiting =
