@@ -5,6 +5,10 @@
 pub mod centre;
 /// An analyser that is not of our making.
 mod pymodbus;
+/// Another configuration while it runs, and what it says of itself.
+mod running;
+/// Sixteen analysers, three of which misbehave.
+mod sixteen;
 /// Modbus RTU slaves that misbehave on demand.
 pub mod rtu_stub;
 /// A Modbus TCP server that misbehaves on demand.

@@ -59,6 +59,8 @@ mod identical;
 mod hostile;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
+/// Lines to analysers, and what is late on them.
+mod lines;
 /// Messages that cannot be read.
 mod unreadable;
 /// Configuration changes while readings flow.

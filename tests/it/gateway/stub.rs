@@ -1,7 +1,7 @@
 //! A Modbus TCP server made by hand, so that it can break every rule. Each register holds its own address.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::wait::{slowness, slowness_between};
 
@@ -53,6 +53,7 @@ pub struct Stub {
     port: u16,
     behaviour: Arc<Mutex<Behaviour>>,
     late: Arc<AtomicU64>,
+    asked: Arc<Mutex<Vec<Instant>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -62,13 +63,14 @@ impl Stub {
         let port = listener.local_addr().unwrap().port();
         let behaviour = Arc::new(Mutex::new(Behaviour::Serve));
         let late = Arc::new(AtomicU64::new(0));
-        let shared = (Arc::clone(&behaviour), Arc::clone(&late));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let shared = (Arc::clone(&behaviour), Arc::clone(&late), Arc::clone(&asked));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&shared.0), Arc::clone(&shared.1)));
+                tokio::spawn(converse(stream, shared.clone()));
             }
         });
-        Stub { port, behaviour, late, serving }
+        Stub { port, behaviour, late, asked, serving }
     }
 
     pub fn port(&self) -> u16 {
@@ -77,6 +79,11 @@ impl Stub {
 
     pub fn behave(&self, behaviour: Behaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// When each request came.
+    pub fn asked(&self) -> Vec<Instant> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// Answers of `SomeLate` that were late and were really written: to a connection that its peer had not been known to have closed.
@@ -91,12 +98,16 @@ impl Drop for Stub {
     }
 }
 
+/// How it behaves, late answers, when it was asked.
+type Shared = (Arc<Mutex<Behaviour>>, Arc<AtomicU64>, Arc<Mutex<Vec<Instant>>>);
+
 /// Answers requests of 12 bytes until the peer, or the behaviour, ends it.
-async fn converse(mut stream: TcpStream, behaviour: Arc<Mutex<Behaviour>>, late: Arc<AtomicU64>) {
+async fn converse(mut stream: TcpStream, (behaviour, late, asked): Shared) {
     let mut served = 0_u32;
     let mut request = [0; 12];
     while stream.read_exact(&mut request).await.is_ok() {
         served += 1;
+        asked.lock().unwrap().push(cems::clock::monotonic());
         let behaviour = *behaviour.lock().unwrap();
         let mut is_late = false;
         let answer = match behaviour {
