@@ -13,7 +13,10 @@ DEMO ?=
 # How many seeds the torture takes, as in: make torture SEEDS=5
 SEEDS ?= 1
 
-.PHONY: help setup demo test test-long torture bench
+# How often each fuzz target runs, as in: make fuzz RUNS=1000000
+RUNS ?= 10000000
+
+.PHONY: help setup demo test test-long torture bench fuzz
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -50,9 +53,18 @@ test: setup ## Format, lints, all tests, docs, licences
 	fi
 	@echo "test: all passed"
 
-test-long: setup ## The oracle over a million random windows and a million hours of quarters (about ten minutes)
+test-long: setup ## A million random windows, hours of quarters and polls with late answers (about half an hour)
 	@echo "test-long: 1,000,000 random windows and as many hours of quarters against the independent oracle"
 	@CEMS_ORACLE_WINDOWS=1000000 cargo run --quiet --locked --example with_servers -- cargo test --locked --test it oracle -- --nocapture
+	@echo "test-long: 1,000,000 polls over TCP and 100,000 on RTU lines with 5 % late answers, sixteen analysers for seven minutes"
+	@CEMS_LATE_POLLS_TCP=1000000 CEMS_LATE_POLLS_RTU=100000 CEMS_ISOLATION_SECONDS=420 cargo run --quiet --locked --example with_servers -- \
+		cargo test --locked --test it -- --nocapture --test-threads 1 late_answers_ three_that_misbehave
+
+fuzz: ## Any bytes as Modbus frames and registers, RUNS times each (needs cargo-fuzz: cargo install cargo-fuzz)
+	@for target in frame register; do \
+		echo "fuzz: $$target, $(RUNS) runs"; \
+		(cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- -runs=$(RUNS) -print_final_stats=1) || exit 1; \
+	done
 
 torture: setup ## Kills, power cuts, partitions, full disks at random moments; SEEDS=n for more seeds (15 minutes each, at one)
 	@echo "torture: building"

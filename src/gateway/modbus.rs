@@ -11,8 +11,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_modbus::client::{Client as _, Context, rtu, tcp};
 use tokio_modbus::slave::SlaveContext as _;
 use tokio_modbus::{ExceptionCode, Request, Response, Slave};
@@ -249,6 +253,55 @@ impl Client {
     }
 }
 
+/// In which frames requests and answers travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Tcp,
+    Rtu,
+}
+
+/// What a fresh client makes of these bytes as the answer to its first request: the very same path, without a line.
+///
+/// # Errors
+/// A [`Fault`]; [`Fault::Link`] when the bytes end before there is an answer.
+pub fn answer(framing: Framing, unit: u8, block: Block, bytes: &[u8]) -> Result<Vec<u16>, Fault> {
+    let heard = Heard(io::Cursor::new(bytes.to_vec()));
+    let mut context = match framing {
+        Framing::Tcp => tcp::attach_slave(heard, Slave(unit)),
+        Framing::Rtu => rtu::attach_slave(heard, Slave(unit)),
+    };
+    // Nothing in it waits.
+    context.call(request(block)).now_or_never().map_or(Err(Fault::Timeout), |answer| checked(block, answer))
+}
+
+/// A line on which everything has been said already.
+#[derive(Debug)]
+struct Heard(io::Cursor<Vec<u8>>);
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(self: Pin<&mut Self>, _: &mut task::Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 fn attach(link: &Link, wire: &Wire, unit: u8) -> Context {
     if link.is_rtu() {
         rtu::attach_slave(wire.clone(), Slave(unit))
@@ -330,6 +383,41 @@ fn back_off(failures: u32, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_one_only_when_all_of_it_fits() {
+        let block = Block::new(Table::Holding, 0, 2);
+        let tcp = [0, 0, 0, 0, 0, 7, 9, 3, 4, 0x41, 0xFA, 0, 1];
+        assert_eq!(answer(Framing::Tcp, 9, block, &tcp).unwrap(), [0x41FA, 1]);
+        // unit, function, bytes, values, checksum
+        let rtu = [9, 3, 4, 0x41, 0xFA, 0, 1, 0x46, 0x63];
+        let checksum = crc_of(&rtu[..7]);
+        let right = [&rtu[..7], &checksum].concat();
+        assert_eq!(answer(Framing::Rtu, 9, block, &right).unwrap(), [0x41FA, 1]);
+        for place in 0..tcp.len() {
+            let mut other = tcp;
+            other[place] ^= 0x10;
+            let changed = answer(Framing::Tcp, 9, block, &other);
+            assert_eq!(changed.is_ok(), place >= 9, "byte {place}: only a value may differ");
+        }
+        for place in 0..right.len() {
+            let mut other = right.clone();
+            other[place] ^= 0x10;
+            assert!(answer(Framing::Rtu, 9, block, &other).is_err(), "byte {place}");
+            assert!(answer(Framing::Rtu, 9, block, &right[..place]).is_err(), "{place} bytes");
+        }
+    }
+
+    fn crc_of(bytes: &[u8]) -> [u8; 2] {
+        let mut rest = 0xFFFF_u16;
+        for byte in bytes {
+            rest ^= u16::from(*byte);
+            for _ in 0..8 {
+                rest = if rest & 1 == 1 { rest >> 1 ^ 0xA001 } else { rest >> 1 };
+            }
+        }
+        rest.to_le_bytes()
+    }
 
     #[test]
     fn one_failure_is_forgiven_and_many_are_bounded() {

@@ -83,7 +83,7 @@ struct Offence {
 
 type Rule = fn(&Source) -> Vec<Offence>;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     first_line,
     length,
     file_name,
@@ -94,7 +94,12 @@ const RULES: [Rule; 10] = [
     never,
     no_fixed_waiting,
     database_calls,
+    only_reads,
 ];
+
+/// Modbus functions that change something in a device.
+const MODBUS_WRITES: [&str; 6] =
+    ["write_single", "write_multiple", "WriteSingle", "WriteMultiple", "MaskWrite", "ReadWriteMultiple"];
 
 /// What waits for the database.
 const DATABASE_CALLS: [&str; 10] = [
@@ -276,6 +281,17 @@ fn database_calls(source: &Source) -> Vec<Offence> {
     if unbounded.len() == allowed { Vec::new() } else { unbounded.iter().map(line).collect() }
 }
 
+/// A gateway must not be able to change what it measures.
+fn only_reads(source: &Source) -> Vec<Offence> {
+    if !source.path.starts_with("src/") {
+        return Vec::new();
+    }
+    let custom = ["Request::Custom", "masked_write", "read_write_multiple"];
+    let remedy = "ask with the functions 1 to 4 only";
+    let found = MODBUS_WRITES.iter().chain(&custom).flat_map(|word| source.find(word));
+    found.map(|line| source.offence(line, "nothing here writes to an analyser", remedy)).collect()
+}
+
 fn offences(source: &Source) -> Vec<Offence> {
     RULES.iter().flat_map(|rule| rule(source)).collect()
 }
@@ -415,6 +431,23 @@ fn some_things_are_never_written() {
     breaks("src/domain/a.rs", concat!("//! Doc.\n// FIX", "ME: later\n"), 2, "no comment says");
     let group = offences(&Source::read("src/cli/a.rs", "//! Doc.\nuse crate::{clock, domain};\n"));
     assert!(group.iter().any(|offence| offence.rule.contains("use crate::{")), "{group:?}");
+}
+
+#[test]
+fn a_gateway_only_reads() {
+    breaks(
+        "src/gateway/a.rs",
+        "//! Doc.\nfn a() { Request::WriteSingleRegister(1, 2) }\n",
+        2,
+        "writes to an analyser",
+    );
+    breaks(
+        "src/cli/a.rs",
+        "//! Doc.\nfn a() { context.write_single_coil(1, true) }\n",
+        2,
+        "writes to an analyser",
+    );
+    keeps("src/gateway/a.rs", "//! Doc.\nfn a() { Request::ReadCoils(1, 2) }\n");
 }
 
 #[test]
