@@ -246,7 +246,10 @@ impl Asking {
         // What is known to be refused is told once, as such.
         let fault = outcome.fault.as_ref().filter(|fault| !fault.is_about_registers() || refusals.is_empty());
         if let Some(mut health) = report.board.of(index) {
-            health.fault = fault.map(ToString::to_string);
+            // While it is not asked, what was wrong when it was.
+            if !matches!((fault, &health.fault), (Some(Fault::Resting), Some(_))) {
+                health.fault = fault.map(ToString::to_string);
+            }
             health.refused.clone_from(&refusals);
         }
         if !outcome.guilty.is_empty() {

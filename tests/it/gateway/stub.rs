@@ -22,6 +22,8 @@ pub enum Behaviour {
     WrongFunction,
     Garbage,
     HangUp,
+    /// The first half of the right answer, and no more.
+    HalfFrame,
     /// After the time-out, on the old connection.
     Late,
     /// Every third answer is late, by little more than the time-out.
@@ -35,7 +37,7 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    pub const FAULTS: [Behaviour; 10] = [
+    pub const FAULTS: [Behaviour; 11] = [
         Behaviour::Hang,
         Behaviour::Exception,
         Behaviour::Short,
@@ -45,6 +47,7 @@ impl Behaviour {
         Behaviour::WrongFunction,
         Behaviour::Garbage,
         Behaviour::HangUp,
+        Behaviour::HalfFrame,
         Behaviour::Late,
     ];
 }
@@ -113,6 +116,10 @@ async fn converse(mut stream: TcpStream, (behaviour, late, asked): Shared) {
         let answer = match behaviour {
             Behaviour::Hang => continue,
             Behaviour::HangUp => return,
+            Behaviour::HalfFrame => {
+                let whole = frame(&request, request[6], &words(&request, 0));
+                whole[..whole.len() / 2].to_vec()
+            }
             Behaviour::Garbage => b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
             Behaviour::Exception => frame(&request, request[6], &[request[7] | 0x80, 2]),
             Behaviour::Short => frame(&request, request[6], &words(&request, -1)),
