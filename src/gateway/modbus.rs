@@ -43,6 +43,10 @@ pub enum Fault {
     Link(io::Error),
     #[error("not tried again before its back-off is over")]
     Resting,
+    #[error(
+        "no time left on its line: too much is asked on it, or it is silent after another analyser's fault"
+    )]
+    NoTime,
     #[error("the analyser refused with exception {0}; check the register addresses")]
     Exception(ExceptionCode),
     #[error("the answer does not fit the request: {0}")]
@@ -53,7 +57,7 @@ impl Fault {
     /// One word for counting.
     pub fn outcome(&self) -> &'static str {
         match self {
-            Fault::Timeout => "timeout",
+            Fault::Timeout | Fault::NoTime => "timeout",
             Fault::Link(_) | Fault::Resting => "link",
             Fault::Exception(_) => "exception",
             Fault::Answer(_) => "answer",
@@ -161,7 +165,7 @@ impl Client {
             // A converter that cannot reach the analyser behind it: asking on would cost its time-out each time.
             Err(Fault::Exception(ExceptionCode::GatewayTargetDevice)) => rest.failed(BACK_OFF_MAX),
             Ok(_) | Err(Fault::Exception(_)) => rest.failures = 0,
-            Err(Fault::Resting) => {}
+            Err(Fault::Resting | Fault::NoTime) => {}
             Err(Fault::Timeout | Fault::Link(_) | Fault::Answer(_)) => {
                 rest.failed(if self.line.link.is_rtu() { BACK_OFF_MAX_RTU } else { BACK_OFF_MAX });
             }
@@ -193,7 +197,7 @@ impl Client {
             pause = pause.max(frame_silence(&self.line.link));
             if let Some(until) = self.quiet_until {
                 if until >= asked.deadline {
-                    return Err(Fault::Resting);
+                    return Err(Fault::NoTime);
                 }
                 tokio::time::sleep_until(until.into()).await;
                 self.quiet_until = None;
@@ -236,12 +240,17 @@ impl Client {
 
     async fn exchange(&mut self, block: Block, asked: Asked) -> Result<Vec<u16>, Fault> {
         let Some(open) = &mut self.open else { return Err(Fault::Resting) };
+        // A request that cannot be answered in time would only make the line silent afterwards.
+        let needed = asked.timeout.min(bus_time::request(&self.line, block) * 2);
+        if asked.deadline.saturating_duration_since(clock::monotonic()) < needed {
+            return Err(Fault::NoTime);
+        }
         open.context.set_slave(Slave(asked.unit));
         let sent = clock::monotonic();
         let answer = in_time(time_left(asked), open.context.call(request(block))).await;
         let result = answer.and_then(|answer| checked(block, answer));
         match &result {
-            Ok(_) | Err(Fault::Exception(_) | Fault::Resting) => {}
+            Ok(_) | Err(Fault::Exception(_) | Fault::Resting | Fault::NoTime) => {}
             Err(Fault::Timeout | Fault::Answer(_)) if self.line.link.is_rtu() => {
                 self.quiet_until = Some(sent + self.line.slowest_answer);
                 // What the client has read of the answer goes with it.
