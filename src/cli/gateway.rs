@@ -1,12 +1,14 @@
 //! `cems gateway`: polls analysers and publishes their readings until it is stopped.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
 use crate::cli::exit_code;
-use crate::config::gateway::{Gateway, parse};
+use crate::config::gateway::{Gateway, line_of_text, load};
+use crate::config::problem::{Problem, Problems};
 use crate::gateway;
+use crate::gateway::plan::bus_time;
 use crate::shutdown;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
@@ -31,21 +33,18 @@ enum Action {
 /// Runs the gateway.
 pub fn run(arguments: &Arguments) -> ExitCode {
     start_logging(LogFormat::Text);
-    let file = arguments.config.display().to_string();
-    let text = match std::fs::read_to_string(&arguments.config) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{file} cannot be read: {error}");
-            return ExitCode::from(exit_code::WRONG_INPUT);
-        }
-    };
-    let config = match parse(&file, &text) {
+    let config = match load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
+    let late = late_lines(&arguments.config, &config);
+    if !late.is_empty() {
+        eprintln!("{}", Problems(late));
+        return ExitCode::from(exit_code::WRONG_INPUT);
+    }
     let outcome = match arguments.action {
         Action::Run => work(config),
     };
@@ -56,6 +55,18 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::from(exit_code::FAILED)
         }
     }
+}
+
+/// A problem for each line that cannot do its work in time, with the place where the configuration speaks of the line.
+pub(super) fn late_lines(path: &Path, config: &Gateway) -> Vec<Problem> {
+    let mut problems = bus_time::problems(&path.display().to_string(), config);
+    if let (false, Ok(text)) = (problems.is_empty(), std::fs::read_to_string(path)) {
+        for problem in &mut problems {
+            let name = config.lines.iter().map(|line| line.name.as_str()).find(|name| problem.key == format!("line {name:?}"));
+            problem.line = name.and_then(|name| line_of_text(&text, name));
+        }
+    }
+    problems
 }
 
 fn work(config: Gateway) -> anyhow::Result<()> {
