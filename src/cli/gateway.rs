@@ -62,7 +62,11 @@ pub(super) fn late_lines(path: &Path, config: &Gateway) -> Vec<Problem> {
     let mut problems = bus_time::problems(&path.display().to_string(), config);
     if let (false, Ok(text)) = (problems.is_empty(), std::fs::read_to_string(path)) {
         for problem in &mut problems {
-            let name = config.lines.iter().map(|line| line.name.as_str()).find(|name| problem.key == format!("line {name:?}"));
+            let name = config
+                .lines
+                .iter()
+                .map(|line| line.name.as_str())
+                .find(|name| problem.key == format!("line {name:?}"));
             problem.line = name.and_then(|name| line_of_text(&text, name));
         }
     }

@@ -112,7 +112,8 @@ impl Document {
     /// All problems, those of the file first, sorted by line.
     pub fn finish<T>(self, built: Option<T>) -> Result<T, Problems> {
         let mut problems = self.problems.into_inner();
-        let order = |a: &Problem| (a.line.is_some() && a.file != self.file, a.file.clone(), a.line, a.key.clone());
+        let order =
+            |a: &Problem| (a.line.is_some() && a.file != self.file, a.file.clone(), a.line, a.key.clone());
         problems.sort_by_cached_key(order);
         problems.dedup();
         match built {

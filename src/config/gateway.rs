@@ -18,11 +18,11 @@ use crate::config::problem::Problems;
 use crate::domain::plant::ChannelCode;
 
 use library::Library;
-pub use reading::line_of_text;
 pub use map::{
-    Check, Conversion, Expected, Measured, Number, Order, Place, Quality, StatusCondition, StatusRegister, StatusRule,
-    Table,
+    Check, Conversion, Expected, Measured, Number, Order, Place, Quality, StatusCondition, StatusRegister,
+    StatusRule, Table,
 };
+pub use reading::line_of_text;
 
 /// A gateway's configuration, checked.
 #[derive(Debug, Clone)]

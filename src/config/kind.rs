@@ -25,7 +25,8 @@ pub struct Summary {
 }
 
 /// Every schema that this version reads.
-pub const KNOWN: [&str; 7] = ["gateway/1", "analyser/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
+pub const KNOWN: [&str; 7] =
+    ["gateway/1", "analyser/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
 
 /// Checks one file by itself, as its `schema` says; a gateway's with the templates beside it. Codes that a plant or rules file takes from others are looked up in
 /// the built-in pollutants; see [`catalogue::parse`] for several files together.

@@ -67,7 +67,10 @@ impl Library {
         let text = match text_of(&path) {
             Ok(text) => text,
             Err(problems) => {
-                let found = problems.0.into_iter().map(|problem| format!("{name:?}, but {}: {}", problem.file, problem.found));
+                let found = problems
+                    .0
+                    .into_iter()
+                    .map(|problem| format!("{name:?}, but {}: {}", problem.file, problem.found));
                 analyser.problem("template", &found.collect::<String>(), &self.there());
                 return None;
             }
@@ -87,7 +90,9 @@ impl Library {
     fn there(&self) -> String {
         let folder = self.folder.display();
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
-            return format!("the name of a template in the folder {folder}, which is not there (gateway.templates_dir)");
+            return format!(
+                "the name of a template in the folder {folder}, which is not there (gateway.templates_dir)"
+            );
         };
         let paths = entries.flatten().map(|entry| entry.path());
         let templates = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
@@ -123,7 +128,8 @@ pub fn text_of(path: &Path) -> Result<String, Problems> {
             allowed: "a readable text file".to_owned(),
         }])
     };
-    let size = std::fs::metadata(path).map_err(|error| failed(format!("that it cannot be read: {error}")))?.len();
+    let size =
+        std::fs::metadata(path).map_err(|error| failed(format!("that it cannot be read: {error}")))?.len();
     if size > LARGEST {
         return Err(failed(format!("{size} bytes, more than {LARGEST}")));
     }

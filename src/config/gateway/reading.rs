@@ -32,7 +32,7 @@ pub(super) use analysers::Mapped;
 pub(super) use checks::{checks, named_once};
 pub use lines::line_of_text;
 pub(super) use place::value_place;
-pub(super) use signal::{Signal, signal};
+pub(super) use signal::{Signal, signal, target};
 pub(super) use trust::{Trust, statuses, trust};
 
 const WHEN_FULL: [(&str, WhenFull); 2] = [("thin", WhenFull::Thin), ("stop", WhenFull::Stop)];

@@ -3,7 +3,9 @@
 
 use crate::config::check::{self, Check, any_text, text};
 use crate::config::document::{Document, Overlay, Section};
-use crate::config::gateway::reading::{Signal, Trust, checks, named_once, signal, statuses, trust, value_place};
+use crate::config::gateway::reading::{
+    Signal, Trust, checks, named_once, signal, statuses, trust, value_place,
+};
 use crate::config::gateway::{Blocks, Place, StatusRegister};
 use crate::config::problem::Problems;
 
@@ -135,7 +137,9 @@ fn origin(root: &mut Section<'_>) -> Option<Origin> {
 fn point(section: &mut Section<'_>) -> Option<Point> {
     let name = section.required(
         "name",
-        text("a name of 1 to 40 of a-z, 0-9, '_' and '-'", |text| is_name(text, 40, b"_-").then(|| text.to_owned())),
+        text("a name of 1 to 40 of a-z, 0-9, '_' and '-'", |text| {
+            is_name(text, 40, b"_-").then(|| text.to_owned())
+        }),
     );
     let place = value_place(section);
     let signal = signal(section);
@@ -144,3 +148,6 @@ fn point(section: &mut Section<'_>) -> Option<Point> {
     signal.check_ends(section);
     Some(Point { name: name?, place: place?, signal, trust: trust? })
 }
+
+#[cfg(test)]
+mod tests;

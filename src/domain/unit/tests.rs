@@ -59,7 +59,8 @@ fn what_is_exact_stays_exact() {
 
 #[test]
 fn what_cannot_be_says_why() {
-    let between = |from, to, mass| UnitConversion::between(unit(from), unit(to), mass).unwrap_err().to_string();
+    let between =
+        |from, to, mass| UnitConversion::between(unit(from), unit(to), mass).unwrap_err().to_string();
     assert_eq!(between("ppm", "mg/m3", None), "from ppm to mg/m3 it takes the molar mass of the gas");
     assert_eq!(between("ppm", "%", Some(64.0)), "from ppm to % no molar mass has a part");
     assert_eq!(between("mg/m3", "kPa", None), "mg/m3 and kPa measure different quantities");

@@ -109,11 +109,7 @@ fn analyser<'d>(
     Known { name, blocks, analyser: built, template, section, checks: sections }
 }
 
-fn built(
-    line: Option<usize>,
-    unit: Option<u8>,
-    timeout: Option<Duration>,
-) -> Option<(usize, u8, Duration)> {
+fn built(line: Option<usize>, unit: Option<u8>, timeout: Option<Duration>) -> Option<(usize, u8, Duration)> {
     Some((line?, unit?, timeout?))
 }
 
@@ -125,7 +121,11 @@ fn line(section: &mut Section<'_>, lines: &mut Lines<'_>) -> Option<usize> {
         (Some(name), None) => {
             let index = lines.named(&name);
             if index.is_none() {
-                section.problem("line", &format!("{name:?}"), &format!("the name of a [[line]]: {}", lines.names()));
+                section.problem(
+                    "line",
+                    &format!("{name:?}"),
+                    &format!("the name of a [[line]]: {}", lines.names()),
+                );
             }
             index
         }
@@ -135,7 +135,8 @@ fn line(section: &mut Section<'_>, lines: &mut Lines<'_>) -> Option<usize> {
             None
         }
         (None, None) => {
-            let allowed = "link = \"tcp://HOST:PORT\" or \"rtu+tcp://HOST:PORT\", or line = the name of a [[line]]";
+            let allowed =
+                "link = \"tcp://HOST:PORT\" or \"rtu+tcp://HOST:PORT\", or line = the name of a [[line]]";
             section.problem("link", "nothing", allowed);
             None
         }
@@ -185,7 +186,10 @@ pub fn check_together(analysers: &[Known<'_>], lines: &Lines<'_>, outlets: Optio
                 section.problem(
                     "channels",
                     &format!("\"{foreign}\", which is not asked from this analyser"),
-                    &format!("channels of this analyser: {}; or no `channels` for all of them", own.join(", ")),
+                    &format!(
+                        "channels of this analyser: {}; or no `channels` for all of them",
+                        own.join(", ")
+                    ),
                 );
             }
         }

@@ -7,7 +7,7 @@ use crate::config::check::{self, Check};
 use crate::config::document::Section;
 use crate::config::gateway::reading::analysers::{Known, Mapped};
 use crate::config::gateway::reading::place::check_length;
-use crate::config::gateway::reading::{Signal, Trust, signal, trust, value_place};
+use crate::config::gateway::reading::{Signal, Trust, signal, target, trust, value_place};
 use crate::config::gateway::{Channel, Measured, Number, Outlet, Place, Source, Table};
 use crate::domain::plant::{ChannelCode, MAX_CHANNELS, is_outlet_code};
 
@@ -167,9 +167,11 @@ fn channel(section: &mut Section<'_>, analysers: &[Known<'_>], period: Option<Du
     if let (Some(place), Some(blocks)) = (place, known.and_then(|known| known.blocks)) {
         check_length(section, key, place, blocks);
     }
-    // Without a signal its keys are read all the same, or they would be called unknown.
-    let conversion = signal.unwrap_or_default().conversion(section);
-    signal?.check_ends(section);
+    let target = target(section);
+    let conversion = signal.zip(target).and_then(|(signal, target)| signal.conversion(section, target));
+    if let Some(signal) = signal {
+        signal.check_ends(section);
+    }
     let Trust { statuses, quality, fresh } = trust?;
     let measured = Measured {
         analyser: analyser?,
@@ -190,7 +192,10 @@ fn point(section: &mut Section<'_>, known: Option<&Known<'_>>) -> Read {
     const NOTHING: Read = (None, None, None, "point");
     let name = section.required("point", check::any_text());
     for key in OF_REGISTERS {
-        section.refuse(key, "nothing besides `point`, which says it; or a channel with its own registers, without `point`");
+        section.refuse(
+            key,
+            "nothing besides `point`, which says it; or a channel with its own registers, without `point`",
+        );
     }
     let own = signal(section);
     let (Some(name), Some(known)) = (name, known) else { return NOTHING };
@@ -246,5 +251,9 @@ fn collide(one: Place, other: Place) -> bool {
 
 fn range(place: Place) -> String {
     let last = u32::from(place.address) + u32::from(place.number.registers()) - 1;
-    if last == u32::from(place.address) { format!("register {last}") } else { format!("registers {}-{last}", place.address) }
+    if last == u32::from(place.address) {
+        format!("register {last}")
+    } else {
+        format!("registers {}-{last}", place.address)
+    }
 }

@@ -34,7 +34,11 @@ pub fn read<'d>(root: &mut Section<'d>) -> Lines<'d> {
             && lines.to(line.link.target()).is_some()
         {
             let found = format!("{:?}, where another line goes", line.link.target());
-            section.problem("link", &found, "one [[line]] for all analysers there: two requests at once would collide");
+            section.problem(
+                "link",
+                &found,
+                "one [[line]] for all analysers there: two requests at once would collide",
+            );
         }
         lines.0.push(Known { name, line, section: Some(section) });
     }
@@ -48,7 +52,8 @@ fn line(section: &mut Section<'_>, name: Option<String>) -> Option<Line> {
     let turnaround = section.with_default("turnaround_ms", milliseconds(0..=10_000), Duration::ZERO);
     let usual = written.as_ref().map_or(Duration::ZERO, usual_answer);
     let usual_answer = section.with_default("usual_answer_ms", milliseconds(0..=10_000), usual);
-    let slowest_answer = section.with_default("slowest_answer_ms", milliseconds(10..=120_000), SLOWEST_ANSWER);
+    let slowest_answer =
+        section.with_default("slowest_answer_ms", milliseconds(10..=120_000), SLOWEST_ANSWER);
     let link = match written? {
         Link::Serial(port) => {
             let (baud, parity, stop_bits) = serial?;
@@ -88,7 +93,8 @@ pub fn network_link<'c>() -> Check<'c, Link> {
 fn link(text: &str) -> Option<Link> {
     if let Some(device) = text.strip_prefix("rtu://") {
         let plain = device.len() > 1 && device.starts_with('/') && !device.contains(char::is_control);
-        let port = || SerialPort { device: PathBuf::from(device), baud: 9600, parity: Parity::None, stop_bits: 1 };
+        let port =
+            || SerialPort { device: PathBuf::from(device), baud: 9600, parity: Parity::None, stop_bits: 1 };
         return plain.then(|| Link::Serial(port()));
     }
     if let Some(address) = text.strip_prefix("rtu+tcp://") {
@@ -142,7 +148,11 @@ impl<'d> Lines<'d> {
         if let Some(index) = self.to(link.target()) {
             if self.line(index).is_some_and(|line| line.link != link) {
                 let found = format!("{:?}, where another line goes with another protocol", link.target());
-                section.problem("link", &found, "one protocol at one address, as the converter there speaks it");
+                section.problem(
+                    "link",
+                    &found,
+                    "one protocol at one address, as the converter there speaks it",
+                );
                 return None;
             }
             return Some(index);

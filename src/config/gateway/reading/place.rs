@@ -38,16 +38,16 @@ enum Type {
 
 /// Where a value is.
 pub fn value_place(section: &mut Section<'_>) -> Option<Place> {
-    place(section, TYPES.split_last().map_or(&[], |(_text, values)| values), None)
+    place(section, TYPES.split_last().map_or(&[], |(_text, values)| values), Some(None))
 }
 
 /// Where a number or a text is.
 pub fn any_place(section: &mut Section<'_>) -> Option<Place> {
-    let registers = section.optional("registers", small::<u16>(1..=125))?;
+    let registers = section.optional("registers", small::<u16>(1..=125));
     place(section, &TYPES, registers)
 }
 
-fn place(section: &mut Section<'_>, types: &[(&str, Type)], registers: Option<u16>) -> Option<Place> {
+fn place(section: &mut Section<'_>, types: &[(&str, Type)], registers: Option<Option<u16>>) -> Option<Place> {
     let address = section.required("register", small::<u16>(0..=65_535));
     let table = table(section);
     let written = section.required("type", one_of(types));
@@ -55,7 +55,7 @@ fn place(section: &mut Section<'_>, types: &[(&str, Type)], registers: Option<u1
     let count = section.optional("count", small::<u8>(1..=16));
     let order = section.optional("order", one_of(&ORDERS));
     let (address, table, written) = (address?, table?, written?);
-    let number = number(section, written, (low?, count?), registers)?;
+    let number = number(section, written, (low?, count?), registers?)?;
     let order = order?;
     if table.is_bits() != (number == Number::Bit) {
         let allowed = if table.is_bits() {

@@ -58,7 +58,11 @@ fn scaling(section: &mut Section<'_>) -> Option<Option<Scaling>> {
             return None;
         }
         (None, Some(_)) => {
-            section.problem("raw_range", "nothing", "the raw numbers at both ends of value_range, as [4000, 20000]");
+            section.problem(
+                "raw_range",
+                "nothing",
+                "the raw numbers at both ends of value_range, as [4000, 20000]",
+            );
             return None;
         }
     };
@@ -92,6 +96,20 @@ fn unit<'c>() -> Check<'c, Unit> {
     text(&format!("one of the units {}", names.join(" ")), Unit::named)
 }
 
+/// The channel's own unit, where it is another than the analyser's: `convert_to`, `molar_mass_g_mol`.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    to: Option<Unit>,
+    molar_mass: Option<f64>,
+}
+
+/// Reads what is written of it.
+pub fn target(section: &mut Section<'_>) -> Option<Target> {
+    let to = section.optional("convert_to", unit());
+    let molar_mass = section.optional("molar_mass_g_mol", number(1.0..=1000.0));
+    Some(Target { to: to?, molar_mass: molar_mass? })
+}
+
 impl Signal {
     /// What the channel in `section` adds to a template's point. Nothing is said twice.
     pub fn completed(self, section: &Section<'_>, by: Signal) -> Option<Signal> {
@@ -104,7 +122,11 @@ impl Signal {
         ];
         for (key, _) in twice.into_iter().filter(|(_, twice)| *twice) {
             let found = "what the template's point says already";
-            section.problem(key, found, "nothing here, or a channel with its own registers instead of `point`");
+            section.problem(
+                key,
+                found,
+                "nothing here, or a channel with its own registers instead of `point`",
+            );
         }
         if twice.iter().any(|(_, twice)| *twice) {
             return None;
@@ -126,20 +148,31 @@ impl Signal {
         }
     }
 
-    /// With the unit that the channel in `section` converts to: `convert_to`, `molar_mass_g_mol`.
-    pub fn conversion(&self, section: &mut Section<'_>) -> Option<Conversion> {
-        let unit = self.unit_conversion(section)?;
+    /// With the unit that the channel in `section` converts to.
+    pub fn conversion(&self, section: &Section<'_>, target: Target) -> Option<Conversion> {
+        let unit = self.unit_conversion(section, target)?;
         let scaling = self.scaling.unwrap_or(Scaling { scale: 1.0, offset: 0.0 });
-        Some(Conversion { scale: scaling.scale, offset: scaling.offset, under: self.under, over: self.over, unit })
+        Some(Conversion {
+            scale: scaling.scale,
+            offset: scaling.offset,
+            under: self.under,
+            over: self.over,
+            unit,
+        })
     }
 
-    fn unit_conversion(&self, section: &mut Section<'_>) -> Option<UnitConversion> {
-        let to = section.optional("convert_to", unit());
-        let molar_mass = section.optional("molar_mass_g_mol", number(1.0..=1000.0));
-        let (to, molar_mass) = (to?, molar_mass?);
+    fn unit_conversion(
+        &self,
+        section: &Section<'_>,
+        Target { to, molar_mass }: Target,
+    ) -> Option<UnitConversion> {
         let Some(to) = to else {
             if molar_mass.is_some() {
-                section.problem("molar_mass_g_mol", "no convert_to", "a molar mass only together with convert_to");
+                section.problem(
+                    "molar_mass_g_mol",
+                    "no convert_to",
+                    "a molar mass only together with convert_to",
+                );
                 return None;
             }
             return Some(UnitConversion::NONE);
@@ -153,12 +186,14 @@ impl Signal {
             Ok(conversion) => Some(conversion),
             Err(reason) => {
                 let (key, allowed) = match reason {
-                    NoConversion::OtherQuantity { .. } => {
-                        ("convert_to", "two units of one quantity, or a fraction (ppm) and a mass concentration (mg/m3)")
-                    }
-                    NoConversion::NoMolarMass { .. } => {
-                        ("molar_mass_g_mol", "the molar mass as which the gas is counted: SO2 64.06, NOx as NO2 46, CO 28.01")
-                    }
+                    NoConversion::OtherQuantity { .. } => (
+                        "convert_to",
+                        "two units of one quantity, or a fraction (ppm) and a mass concentration (mg/m3)",
+                    ),
+                    NoConversion::NoMolarMass { .. } => (
+                        "molar_mass_g_mol",
+                        "the molar mass as which the gas is counted: SO2 64.06, NOx as NO2 46, CO 28.01",
+                    ),
                     NoConversion::NeedlessMolarMass { .. } => {
                         ("molar_mass_g_mol", "no molar mass, which is for ppm <-> mg/m3 and the like")
                     }
