@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit_code;
-use crate::config::gateway::{Gateway, parse};
+use crate::config::gateway::{Gateway, line_of_text, load};
+use crate::config::problem::{Problem, Problems};
 use crate::gateway;
+use crate::gateway::plan::bus_time;
 use crate::gateway::reload::{Reloaded, Reloader};
 use crate::gateway::status;
 use crate::shutdown;
@@ -42,7 +44,7 @@ enum Action {
 /// Runs the gateway, or asks a running one.
 pub fn run(arguments: &Arguments) -> ExitCode {
     start_logging(LogFormat::Text);
-    let config = match load(&arguments.config) {
+    let config = match checked(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
@@ -63,10 +65,26 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The configuration, or everything that is wrong with it.
-fn load(path: &Path) -> Result<Gateway, String> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{file} cannot be read: {error}"))?;
-    parse(&file, &text).map_err(|problems| problems.to_string())
+fn checked(path: &Path) -> Result<Gateway, Problems> {
+    let config = load(path)?;
+    let late = late_lines(path, &config);
+    if late.is_empty() { Ok(config) } else { Err(Problems(late)) }
+}
+
+/// A problem for each line that cannot do its work in time, with the place where the configuration speaks of the line.
+pub(super) fn late_lines(path: &Path, config: &Gateway) -> Vec<Problem> {
+    let mut problems = bus_time::problems(&path.display().to_string(), config);
+    if let (false, Ok(text)) = (problems.is_empty(), std::fs::read_to_string(path)) {
+        for problem in &mut problems {
+            let name = config
+                .lines
+                .iter()
+                .map(|line| line.name.as_str())
+                .find(|name| problem.key == format!("line {name:?}"));
+            problem.line = name.and_then(|name| line_of_text(&text, name));
+        }
+    }
+    problems
 }
 
 fn work(config: Gateway, file: PathBuf) -> anyhow::Result<()> {
@@ -88,7 +106,7 @@ fn work(config: Gateway, file: PathBuf) -> anyhow::Result<()> {
 async fn reload(mut hangups: Signal, reloader: Reloader, file: PathBuf) {
     while hangups.recv().await.is_some() {
         let path = file.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
+        let loaded = tokio::task::spawn_blocking(move || checked(&path)).await;
         let config = match loaded {
             Ok(Ok(config)) => config,
             Ok(Err(problems)) => {

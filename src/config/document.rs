@@ -101,13 +101,20 @@ impl Document {
         self.problems.borrow().is_empty()
     }
 
+    /// Notes problems of other files that this one uses.
+    pub fn also(&self, problems: Vec<Problem>) {
+        self.problems.borrow_mut().extend(problems);
+    }
+
     /// What was built, if nothing was wrong.
     ///
     /// # Errors
-    /// All problems, sorted by line.
+    /// All problems, those of the file first, sorted by line.
     pub fn finish<T>(self, built: Option<T>) -> Result<T, Problems> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by(|a, b| (a.line, &a.key).cmp(&(b.line, &b.key)));
+        let order =
+            |a: &Problem| (a.line.is_some() && a.file != self.file, a.file.clone(), a.line, a.key.clone());
+        problems.sort_by_cached_key(order);
         problems.dedup();
         match built {
             Some(built) if problems.is_empty() => Ok(built),
@@ -287,6 +294,22 @@ impl<'d> Section<'d> {
             }
         }
         sections
+    }
+
+    /// One table (`[key]`) or several (`[[key]]`), empty when absent.
+    pub fn one_or_more(&mut self, key: &str) -> Vec<Section<'d>> {
+        let value = self.entries.and_then(|entries| entries.get(key));
+        if value.is_some_and(|value| matches!(value.kind, ValueKind::Table(_))) {
+            return self.optional_table(key).into_iter().collect();
+        }
+        self.tables(key)
+    }
+
+    /// A key that means nothing here: refused where it is written, with the reason.
+    pub fn refuse(&mut self, key: &str, allowed: &str) {
+        if let Some(value) = self.entry(key) {
+            self.problem(key, &shown(value), allowed);
+        }
     }
 
     /// Whether the key is written at all.

@@ -1,18 +1,29 @@
 //! The gateway's configuration, `schema = "gateway/1"`: broker, spool, lines, analysers, outlets with their channels. config/gateway-example.toml shows every key.
 
+/// The templates of analysers that a configuration names.
+mod library;
+/// From registers to a channel's value.
+mod map;
 /// How the file is read.
 mod reading;
+/// `analyser/1`: the map of an analyser's registers.
+pub mod template;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::Problems;
-use crate::domain::flag::Flag;
 use crate::domain::plant::ChannelCode;
-use crate::domain::unit::UnitConversion;
+
+use library::Library;
+pub use map::{
+    Check, Conversion, Expected, Measured, Number, Order, Place, Quality, StatusCondition, StatusRegister,
+    StatusRule, Table,
+};
+pub use reading::line_of_text;
 
 /// A gateway's configuration, checked.
 #[derive(Debug, Clone)]
@@ -29,7 +40,7 @@ pub struct Gateway {
     pub lines: Vec<Line>,
     pub analysers: Vec<Analyser>,
     pub outlets: Vec<Outlet>,
-    /// SHA-256 of the file's text and of the values that the environment laid over it (all but the password).
+    /// SHA-256 of the file's text, of the values that the environment laid over it (all but the password), and of its templates.
     pub hash: [u8; 32],
 }
 
@@ -170,64 +181,6 @@ impl Blocks {
     pub const DEFAULT: Blocks = Blocks { max_registers: 120, max_gap: 8 };
 }
 
-/// A register whose content says how far the analyser's other registers can be trusted.
-#[derive(Debug, Clone)]
-pub struct StatusRegister {
-    pub table: Table,
-    pub address: u16,
-    /// The first that applies gives the flag; none: the analyser says that all is well.
-    pub rules: Vec<StatusRule>,
-}
-
-/// One meaning of a status register.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusRule {
-    pub when: StatusCondition,
-    pub flag: Flag,
-}
-
-/// What a status register holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusCondition {
-    /// This bit is set; 0 is the least significant. A coil is bit 0.
-    Bit(u8),
-    /// The bits under the mask equal this.
-    Mask { mask: u16, value: u16 },
-    /// The whole word equals this.
-    Value(u16),
-}
-
-/// A register that says whether one channel's value is good.
-#[derive(Debug, Clone)]
-pub struct Quality {
-    pub table: Table,
-    pub address: u16,
-    /// Only these bits count.
-    pub mask: u16,
-    /// Any of these is good.
-    pub good: Vec<u16>,
-    /// The channel's flag when it is not.
-    pub flag: Flag,
-}
-
-/// A register that is read along and must hold what the configuration says, as a measuring range, a unit or a serial number.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// What it is, for people.
-    pub name: String,
-    pub place: Place,
-    pub expected: Expected,
-    /// These channels get a fault flag while it does not; empty: all of the analyser's.
-    pub channels: Vec<ChannelCode>,
-}
-
-/// What a checked register must hold.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Expected {
-    Number(f64),
-    Text(String),
-}
-
 /// One discharge point and what is measured there.
 #[derive(Debug, Clone)]
 pub struct Outlet {
@@ -268,135 +221,35 @@ pub enum Source {
     Constant(f64),
 }
 
-/// Registers of an analyser that hold a channel's value.
-#[derive(Debug, Clone)]
-pub struct Measured {
-    /// Index into [`Gateway::analysers`].
-    pub analyser: usize,
-    pub place: Place,
-    pub conversion: Conversion,
-    /// For this channel alone; looked at after the analyser's own.
-    pub statuses: Vec<StatusRegister>,
-    pub quality: Option<Quality>,
-    /// A whole multiple of the outlet's period: scans between have no reading of this channel.
-    pub period: Duration,
-    /// A register that changes with each new result: only a scan that finds it changed carries the value.
-    pub fresh: Option<(Table, u16)>,
+/// Reads the configuration in a file, with the templates that it names; the environment is laid over it.
+///
+/// # Errors
+/// All problems of the file and of its templates at once.
+pub fn load(path: &Path) -> Result<Gateway, Problems> {
+    parse_beside(path, &library::text_of(path)?)
 }
 
-/// A number or text in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub table: Table,
-    /// Address of the first register, 0-based as on the wire.
-    pub address: u16,
-    pub number: Number,
-    pub order: Order,
+/// Reads a configuration as if `text` stood in the file `path`: templates are looked for beside it.
+///
+/// # Errors
+/// All problems of the text and of its templates at once.
+pub fn parse_beside(path: &Path, text: &str) -> Result<Gateway, Problems> {
+    let beside = path.parent().unwrap_or(Path::new(""));
+    read(&path.display().to_string(), text, Library::beside(beside))
 }
 
-/// From the raw number to the channel's unit: value = (raw x scale + offset) x factor + shift.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Conversion {
-    pub scale: f64,
-    pub offset: f64,
-    /// A raw number below this is a broken signal: no value, a fault.
-    pub under: Option<f64>,
-    /// A raw number above this is above the range: the value, flagged so.
-    pub over: Option<f64>,
-    /// From the analyser's unit to the channel's.
-    pub unit: UnitConversion,
-}
-
-impl Conversion {
-    /// The raw number is the value.
-    pub const NONE: Conversion =
-        Conversion { scale: 1.0, offset: 0.0, under: None, over: None, unit: UnitConversion::NONE };
-}
-
-/// Which registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Table {
-    /// Function code 1; one bit each.
-    Coil,
-    /// Function code 2; one bit each.
-    Discrete,
-    /// Function code 3.
-    Holding,
-    /// Function code 4.
-    Input,
-}
-
-impl Table {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Table::Coil => "coil",
-            Table::Discrete => "discrete",
-            Table::Holding => "holding",
-            Table::Input => "input",
-        }
-    }
-}
-
-/// How registers hold a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Number {
-    /// One coil or discrete input: 0 or 1.
-    Bit,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F32,
-    F64,
-    /// Four decimal digits in one register.
-    Bcd16,
-    /// Eight decimal digits in two.
-    Bcd32,
-    /// So many bits of one register from the bit `low` on, as an unsigned number; 0 is the least significant.
-    Bits {
-        low: u8,
-        count: u8,
-    },
-    /// So many registers of two characters each; ends at the first NUL.
-    Ascii {
-        registers: u16,
-    },
-}
-
-impl Number {
-    /// Registers it takes; coils for [`Number::Bit`].
-    pub const fn registers(self) -> u16 {
-        match self {
-            Number::Bit | Number::U16 | Number::I16 | Number::Bcd16 | Number::Bits { .. } => 1,
-            Number::U32 | Number::I32 | Number::F32 | Number::Bcd32 => 2,
-            Number::U64 | Number::I64 | Number::F64 => 4,
-            Number::Ascii { registers } => registers,
-        }
-    }
-}
-
-/// In which order the bytes arrive; A is the most significant. One-register numbers have their bytes exchanged by `BADC` and
-/// `DCBA`; numbers of four registers follow the same pattern: `CDAB` is least significant register first, `BADC` bytes exchanged
-/// within each register, `DCBA` both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Abcd,
-    Cdab,
-    Badc,
-    Dcba,
-}
-
-/// Reads a gateway's configuration; the environment is laid over it.
+/// Reads a configuration that is in no file, so that it has no templates; the environment is laid over it.
 ///
 /// # Errors
 /// All problems at once.
 pub fn parse(file: &str, text: &str) -> Result<Gateway, Problems> {
+    read(file, text, Library::none())
+}
+
+fn read(file: &str, text: &str, mut library: Library) -> Result<Gateway, Problems> {
     let document = Document::parse(file, text, Overlay::Environment)?;
-    let hash = reading::hash(text, &document);
-    let built = reading::gateway(&mut document.root(), hash);
+    let built = reading::gateway(&document, text, &mut library);
+    document.also(library.into_problems());
     document.finish(built)
 }
 

@@ -1,5 +1,7 @@
 //! The kinds of document, by their `schema`: the one place that lists them.
 
+use std::path::Path;
+
 use crate::config::check;
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::{Place, Problems};
@@ -23,9 +25,10 @@ pub struct Summary {
 }
 
 /// Every schema that this version reads.
-pub const KNOWN: [&str; 6] = ["gateway/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
+pub const KNOWN: [&str; 7] =
+    ["gateway/1", "analyser/1", "central/1", "plant/1", "rules/1", "pollutants/1", "scenario/1"];
 
-/// Checks one file by itself, as its `schema` says. Codes that a plant or rules file takes from others are looked up in
+/// Checks one file by itself, as its `schema` says; a gateway's with the templates beside it. Codes that a plant or rules file takes from others are looked up in
 /// the built-in pollutants; see [`catalogue::parse`] for several files together.
 ///
 /// # Errors
@@ -40,8 +43,12 @@ pub fn check_file(file: &str, text: &str) -> Result<Summary, Problems> {
             sources.iter().map(catalogue::holds).collect()
         }
         "gateway/1" => {
-            let gateway = gateway::parse(file, text)?;
+            let gateway = gateway::parse_beside(Path::new(file), text)?;
             format!("{} analysers, {} outlets", gateway.analysers.len(), gateway.outlets.len())
+        }
+        "analyser/1" => {
+            let template = gateway::template::parse(file, text)?;
+            format!("{} {}, {} points", template.maker, template.model, template.points().count())
         }
         "central/1" => {
             central::parse(file, text)?;
@@ -83,6 +90,8 @@ pub fn check_files(sources: &[Source]) -> Result<Vec<Summary>, Problems> {
         }
     }
     problems.sort();
+    // A template's, when it is named itself as well.
+    problems.dedup();
     if problems.is_empty() { Ok(summaries) } else { Err(Problems(problems)) }
 }
 

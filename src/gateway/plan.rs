@@ -185,10 +185,7 @@ fn tell_apart(blocks: &mut [Planned], bounds: Blocks) {
 
 /// Whether a table is of single bits.
 pub const fn is_bits(table: Table) -> bool {
-    match table {
-        Table::Coil | Table::Discrete => true,
-        Table::Holding | Table::Input => false,
-    }
+    table.is_bits()
 }
 
 /// Bytes of values in the answer to a request.

@@ -5,7 +5,9 @@ use std::process::{Command, Output};
 fn check_config(arguments: &[&str], files: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
     Command::new(env!("CARGO_BIN_EXE_cems"))
         .arg("check-config")
@@ -47,4 +49,57 @@ fn an_unreadable_file_is_named() {
         Command::new(env!("CARGO_BIN_EXE_cems")).args(["check-config", "/no/such.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("/no/such.toml: cannot be read: "));
+}
+
+const TEMPLATE: &str = "schema = \"analyser/1\"\nmaker = \"Example\"\nmodel = \"Gas\"\nexample = true\n\n[[point]]\nname = \"so2\"\nregister = 0\ntype = \"f32\"\n";
+const GATEWAY: &str = r#"schema = "gateway/1"
+[gateway]
+name = "gw"
+data_dir = "data"
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+[[line]]
+name = "bus"
+link = "rtu:///dev/ttyS0"
+baud = 9600
+[[analyser]]
+name = "gas"
+line = "bus"
+template = "gas"
+[[outlet]]
+code = "DA001"
+period_ms = 1000
+[[outlet.channel]]
+code = "a21026"
+analyser = "gas"
+point = "so2"
+"#;
+
+#[test]
+fn a_gateway_is_checked_with_its_templates_and_a_template_by_itself() {
+    let files = [("gateway.toml", GATEWAY), ("analysers/gas.toml", TEMPLATE)];
+    let output = check_config(&["analysers"], &files);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        told,
+        "analysers/gas.toml: analyser/1: Example Gas, 1 points\n./gateway.toml: gateway/1: 1 analysers, 1 outlets\n"
+    );
+    let wrong = TEMPLATE.replace("f32", "f33");
+    let output = check_config(&["./analysers"], &[files[0], ("analysers/gas.toml", &wrong)]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("./analysers/gas.toml:9: point[0].type: found \"f33\"; one of \"bit\", "),
+        "{told}"
+    );
+    assert!(told.ends_with("\n1 problem found; nothing was started or changed\n"), "{told}");
+}
+
+#[test]
+fn a_line_that_cannot_do_its_work_in_time_is_told_with_its_place() {
+    let slow = GATEWAY.replace("baud = 9600", "baud = 1200\nusual_answer_ms = 900");
+    let output = check_config(&[], &[("gateway.toml", &slow), ("analysers/gas.toml", TEMPLATE)]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("./gateway.toml:7: line \"bus\": found 1 requests a tick that take "), "{told}");
 }

@@ -27,7 +27,7 @@ fn a_channel_without_words_says_so_and_the_others_keep_theirs() {
     };
     let scan = decode_image(&config, "DA001", at, &deaf).unwrap();
     assert!(scan.readings.iter().all(|(_, reading)| *reading == Reading::NO_ANSWER), "no status, no trust");
-    assert!(decode_image(&config, "DA002", at, &deaf).is_none());
+    assert!(decode_image(&config, "DA003", at, &deaf).is_none());
 }
 
 #[test]
