@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::cli::exit_code;
+use crate::clock;
 use crate::config::gateway::{Gateway, parse};
 use crate::gateway;
+use crate::mqtt::tls;
 use crate::shutdown;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
@@ -46,6 +48,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
+    if let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
+        eprintln!("{problems}");
+        return ExitCode::from(exit_code::WRONG_INPUT);
+    }
     let outcome = match arguments.action {
         Action::Run => work(config),
     };

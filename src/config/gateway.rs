@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::broker::Tls;
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::Problems;
 use crate::domain::flag::Flag;
@@ -34,6 +35,8 @@ pub struct Gateway {
 pub struct Mqtt {
     pub host: String,
     pub port: u16,
+    /// How the way is protected; `None`: not at all.
+    pub tls: Option<Tls>,
     pub user: String,
     /// Never shown.
     pub password: Option<String>,
@@ -47,6 +50,7 @@ impl fmt::Debug for Mqtt {
         f.debug_struct("Mqtt")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("tls", &self.tls)
             .field("user", &self.user)
             .field("password", &password)
             .field("inflight", &self.inflight)

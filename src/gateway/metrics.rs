@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::gateway::publish::offset::Offset;
 use crate::gateway::spool::keeper::State;
 use crate::telemetry;
 
@@ -48,6 +49,8 @@ pub struct Metrics {
     pub spool_hours_left: Gauge<f64, AtomicU64>,
     pub scan_bytes: Gauge<f64, AtomicU64>,
     pub scans_left_out: Gauge,
+    pub clock_offset: Gauge<f64, AtomicU64>,
+    pub clock_offset_error: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -81,6 +84,11 @@ impl Metrics {
         registry.register("scan_bytes", "Bytes of one scan's record, running mean", self.scan_bytes.clone());
         let left_out = "Scans not kept because the spool was full, since the start";
         registry.register("scans_left_out", left_out, self.scans_left_out.clone());
+        let offset = "The gateway's clock minus the centre's, seconds; NaN while unknown";
+        registry.register("clock_offset_seconds", offset, self.clock_offset.clone());
+        let error = "How wrong the clock offset may be, seconds; NaN while unknown";
+        registry.register("clock_offset_error_seconds", error, self.clock_offset_error.clone());
+        self.note_offset(None);
     }
 
     /// Takes over what the spool says of itself.
@@ -95,6 +103,13 @@ impl Metrics {
         self.spool_hours_left.set(state.hours_left.unwrap_or(f64::NAN));
         self.scan_bytes.set(state.scan_bytes);
         self.scans_left_out.set(gauge(state.left_out));
+    }
+
+    /// Takes over how far the clocks are apart.
+    pub fn note_offset(&self, offset: Option<Offset>) {
+        let seconds = |ms: i64| jiff::SignedDuration::from_millis(ms).as_secs_f64();
+        self.clock_offset.set(offset.map_or(f64::NAN, |offset| seconds(offset.offset_ms)));
+        self.clock_offset_error.set(offset.map_or(f64::NAN, |offset| seconds(offset.error_ms)));
     }
 
     /// Counts one request to an analyser.

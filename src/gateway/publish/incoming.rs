@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use crate::gateway::publish::dispatch::Dispatch;
+use crate::gateway::publish::offset::Offsets;
 use crate::mqtt::receipt::{Ranges, Receipt};
 use crate::mqtt::record::Epoch;
 use crate::mqtt::status::CentralStatus;
@@ -20,8 +23,8 @@ pub enum Incoming {
 
 /// Takes a receipt for the gateway of this name, whose spool has this epoch. `ranges` and `quarantined` release alike.
 pub fn receipt(
-    dispatch: &mut Dispatch,
-    now: Instant,
+    (dispatch, offsets): (&mut Dispatch, &mut Offsets),
+    (wall, now): (Timestamp, Instant),
     (gateway, epoch): (&str, Option<Epoch>),
     payload: &[u8],
 ) -> Incoming {
@@ -33,6 +36,10 @@ pub fn receipt(
         return Incoming::Nothing;
     }
     let held = Ranges::from_pairs(receipt.ranges.iter().chain(receipt.quarantined.iter()));
+    // A centre of before says no time, and a time that cannot be read says nothing.
+    if let Some(at) = receipt.at.as_deref().and_then(|at| at.parse().ok()) {
+        offsets.receipt(&held, (wall, now), at);
+    }
     let settled = dispatch.receipt(now, &held);
     if settled.is_empty() { Incoming::Nothing } else { Incoming::Settled(settled) }
 }
