@@ -39,6 +39,13 @@ pub fn no_broker(at: Broker<'_>, error: &io::Error) -> String {
     format!("no broker at {at}: {error}; start it or correct mqtt.url")
 }
 
+/// Somebody answers, and hangs up instead of shaking hands.
+pub fn hung_up(at: Broker<'_>) -> String {
+    format!(
+        "{at} hangs up at the greeting of TLS; correct the port in mqtt.url, or write mqtt:// if it has no TLS"
+    )
+}
+
 /// The error of TLS inside one of reading or writing, if it is one.
 #[expect(
     clippy::wildcard_enum_match_arm,

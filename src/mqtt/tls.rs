@@ -126,7 +126,8 @@ fn in_force(client: &Client, own: &CertificateDer<'_>, now: Timestamp) -> Result
             "our certificate first, then those that lead to its authority; have the file made again",
         ));
     };
-    let clock = format!("or set this machine's clock, which says {now:.0}");
+    // The day is enough, and the same words come at each attempt of that day.
+    let clock = format!("or set this machine's clock, which says {}", now.strftime("%F"));
     if now >= until {
         let allowed = format!("a certificate in force; have it renewed, {clock}");
         return Err(problem(file, &format!("which expired at {until}"), &allowed));
@@ -163,7 +164,7 @@ fn key(file: &PemFile) -> Result<PrivateKeyDer<'static>, Problem> {
     match PrivateKeyDer::from_pem_slice(&text) {
         Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) if String::from_utf8_lossy(&text).contains("ENCRYPTED") => {
-            let allowed = "a key without a passphrase, readable by us alone: openssl pkey -in FILE -out FILE";
+            let allowed = "a key without a passphrase, readable by us alone: openssl pkey -in OLD -out NEW";
             Err(problem(file, "whose key is encrypted", allowed))
         }
         Err(pem::Error::NoItemsFound) => Err(problem(file, "in which there is no private key", allowed)),
@@ -196,4 +197,19 @@ fn unfit_key(client: &Client, error: &rustls::Error) -> Problem {
 
 fn problem(file: &PemFile, found: &str, allowed: &str) -> Problem {
     file.place.problem(format!("{}, {found}", file.path.display()), allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_spoken_of_thirty_days_before_its_end() {
+        let until: Timestamp = "2026-12-31T00:00:00Z".parse().unwrap();
+        let said = |now: &str| ends_soon(until, now.parse().unwrap());
+        assert_eq!(said("2026-12-01T00:00:00Z"), None);
+        assert!(said("2026-12-01T00:00:01Z").unwrap().contains("ends in 29 days"));
+        assert!(said("2026-12-30T12:00:00Z").unwrap().contains("ends in 0 days"));
+        assert!(said("2027-02-01T00:00:00Z").unwrap().contains("ends in 0 days"));
+    }
 }

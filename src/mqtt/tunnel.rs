@@ -43,19 +43,14 @@ impl Guard {
     /// A sentence that says why there is no way to the broker.
     pub async fn open(&mut self, at: Broker<'_>) -> Result<Tunnel, String> {
         let keys = self.keys().await?;
-        let connecting = tokio::time::timeout(CONNECT, handshake(at, &keys));
-        let line = match connecting.await {
-            Ok(Ok(line)) => line,
-            Ok(Err(error)) => {
-                return Err(self.explain(at, &error).unwrap_or_else(|| refusal::no_broker(at, &error)));
-            }
-            Err(_late) => {
-                let seconds = CONNECT.as_secs();
-                return Err(format!(
-                    "no TLS with {at} within {seconds} s; look whether it hangs, or correct mqtt.url"
-                ));
-            }
+        let connecting = async {
+            let line = connect(at).await.map_err(|error| refusal::no_broker(at, &error))?;
+            self.shake_hands(at, &keys, line).await
         };
+        let line = tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_late| {
+            let seconds = CONNECT.as_secs();
+            Err(format!("no TLS with {at} within {seconds} s; look whether it hangs, or correct mqtt.url"))
+        })?;
         let name = format!("\0cems-{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         let inside = UnixListener::bind(&name).map_err(|error| {
             format!("no socket within this process: {error}; look at the limit of open files")
@@ -67,6 +62,19 @@ impl Guard {
     /// What an error of reading or writing means, where it is one of TLS.
     pub fn explain(&self, at: Broker<'_>, error: &io::Error) -> Option<String> {
         refusal::of_tls(at, &self.files, error)
+    }
+
+    async fn shake_hands(
+        &self,
+        at: Broker<'_>,
+        keys: &Keys,
+        line: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, String> {
+        let name = ServerName::try_from(at.host.to_owned()).map_err(|_invalid| {
+            format!("{:?} is no name that a certificate can have; correct mqtt.url", at.host)
+        })?;
+        let shaking = TlsConnector::from(keys.config.clone()).connect(name, line).await;
+        shaking.map_err(|error| self.explain(at, &error).unwrap_or_else(|| refusal::hung_up(at)))
     }
 
     async fn keys(&mut self) -> Result<Keys, String> {
@@ -87,11 +95,10 @@ impl Guard {
     }
 }
 
-async fn handshake(Broker { host, port }: Broker<'_>, keys: &Keys) -> io::Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+async fn connect(Broker { host, port }: Broker<'_>) -> io::Result<TcpStream> {
     let line = TcpStream::connect((host, port)).await?;
     line.set_nodelay(true)?;
-    TlsConnector::from(keys.config.clone()).connect(name, line).await
+    Ok(line)
 }
 
 /// A protected line to the broker. It ends when it is dropped.

@@ -94,6 +94,19 @@ impl Gateway {
         text.contains(&format!("cems_ready{{part=\"{part}\"}} 1\n"))
     }
 
+    /// What Prometheus gets of the clock's offset and its error, seconds.
+    pub fn clock_offset(&self) -> Option<(f64, f64)> {
+        let text = self.reporting.metrics.render().unwrap();
+        let figure = |name: &str| -> f64 {
+            let name = format!("cems_gateway_clock_{name}_seconds{{");
+            let line = text.lines().find(|line| line.starts_with(&name)).unwrap();
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        let (offset, error) = (figure("offset"), figure("offset_error"));
+        assert_eq!(offset.is_nan(), error.is_nan());
+        (!offset.is_nan()).then_some((offset, error))
+    }
+
     pub fn spooled(&self) -> u64 {
         self.running.spool().borrow().records
     }
@@ -213,16 +226,12 @@ async fn the_clock_of_the_centre_is_seen_in_its_receipts() {
     let gateway = Gateway::start(&config(folder.path(), broker.port(), &[&stub])).await;
     until("receipts of a centre that says no time", || centre.count("live") >= 3 && gateway.spooled() == 0)
         .await;
-    let figure = |name: &str| -> f64 {
-        let text = gateway.reporting.metrics.render().unwrap();
-        let line = text.lines().find(|line| line.starts_with(&format!("cems_gateway_clock_{name}"))).unwrap();
-        line.rsplit_once(' ').unwrap().1.parse().unwrap()
-    };
-    assert!(figure("offset_seconds").is_nan() && figure("offset_error_seconds").is_nan());
+    assert_eq!(gateway.clock_offset(), None);
     let is_within = |truth: f64| {
-        let (offset, error) = (figure("offset_seconds"), figure("offset_error_seconds"));
-        assert!(offset.is_nan() || error < 1.0, "{offset} s with an error of {error} s");
-        (offset - truth).abs() <= error
+        gateway.clock_offset().is_some_and(|(offset, error)| {
+            assert!(error < 1.0, "{offset} s with an error of {error} s");
+            (offset - truth).abs() <= error
+        })
     };
     centre.clock_ahead(SignedDuration::from_secs(5));
     until("5 s behind the centre", || is_within(-5.0)).await;

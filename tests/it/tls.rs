@@ -10,8 +10,11 @@ use cems::shutdown::Shutdown;
 use crate::gateway::centre::Centre;
 use crate::gateway::stub::Stub;
 use crate::gateway::{Gateway, LIMIT, all, assert_chain, config, until};
+use crate::support::centre::{Centre as RealCentre, seed};
 use crate::support::certificates::{Authority, FAR, LONG_AGO, ONCE, Pair, TlsBroker};
-use crate::support::servers::{broker, free_port};
+use crate::support::chain::all_ready;
+use crate::support::database::database;
+use crate::support::servers::free_port;
 
 /// Settings of a client by TLS.
 fn settings(host: &str, port: u16, tls: Tls) -> Settings {
@@ -85,6 +88,37 @@ async fn a_certificate_is_the_user_that_the_access_list_goes_by() {
     gateway.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_centre_itself_goes_by_tls_and_says_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let server = authority.issue_for_long("localhost");
+    let broker = TlsBroker::start(folder.path(), &authority, &server).await;
+    let database = database().await;
+    seed(&mut database.client().await, &[]).await;
+    let text = format!(
+        "schema = \"central/1\"\n[central]\n[database]\nurl = \"{}\"\n[mqtt]\nurl = \"mqtts://localhost:{}\"\n{}\
+         [http]\nlisten = \"127.0.0.1:0\"\n",
+        database.url(),
+        broker.port,
+        authority.table(&authority.issue_for_long("central"))
+    );
+    let mut real = RealCentre::start_by(database.url(), ("localhost".to_owned(), broker.port), &text).await;
+    all_ready(&real).await;
+    let stub = Stub::start().await;
+    let own = authority.issue_for_long("gw-test");
+    let gateway = Gateway::start(&secured(folder.path(), broker.port, &stub, (&authority, &own))).await;
+    // No plant knows it: its records are kept in quarantine, and receipted.
+    until("it has records", || gateway.spooled() > 0).await;
+    until("everything is receipted", || gateway.spooled() == 0).await;
+    until("one machine has one clock", || {
+        gateway.clock_offset().is_some_and(|(offset, error)| offset.abs() <= error && error < 5.0)
+    })
+    .await;
+    gateway.stop().await;
+    real.shut().await;
+}
+
 /// Why a connection is refused, in the words that come each time.
 async fn refusal(settings: Settings) -> String {
     let shutdown = Shutdown::new();
@@ -135,15 +169,11 @@ async fn a_broker_that_cannot_be_trusted_is_refused_in_one_sentence() {
     assert!(reason.contains("is for broker.example, not for localhost; write a name"), "{reason}");
     drop(broker);
 
-    let plain = broker_without_tls().await;
+    let plain = crate::support::servers::broker().await;
     let reason = refusal(settings("localhost", plain.port(), tls())).await;
-    assert!(reason.contains("no TLS with") || reason.contains("not in TLS"), "{reason}");
+    assert!(reason.contains("hangs up at the greeting of TLS; correct the port"), "{reason}");
     let reason = refusal(settings("localhost", free_port(), tls())).await;
     assert!(reason.contains("no broker at localhost:"), "{reason}");
-}
-
-async fn broker_without_tls() -> crate::support::servers::Own<cems::embedded::Mosquitto> {
-    broker().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +221,7 @@ async fn nothing_starts_with_files_that_do_not_serve() {
         (
             expired,
             &[
-                "role.toml:9: mqtt.tls.certificate: found",
+                "role.toml:10: mqtt.tls.certificate: found",
                 "expired at 2024-02-29T00:00:00Z",
                 "have it renewed",
             ],
