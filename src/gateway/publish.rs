@@ -220,7 +220,10 @@ impl Publisher {
             incoming::announcement(&mut self.dispatch, now, &message.payload)
         } else {
             let me = (self.parts.config.name.as_str(), self.epoch);
-            incoming::receipt((&mut self.dispatch, &mut self.offsets), (wall, now), me, &message.payload)
+            if let Some((held, at)) = incoming::departure(me, &message.payload) {
+                self.offsets.receipt(&held, (wall, now), at);
+            }
+            incoming::receipt(&mut self.dispatch, now, me, &message.payload)
         };
         match heard {
             Incoming::Nothing => {}

@@ -310,7 +310,7 @@ async fn drive(
             Ok(Ok(Event::Incoming(packet))) => packet,
             Ok(Ok(Event::Outgoing(_))) => continue,
             Ok(Err(error)) => return (refusal::of_connection(settings.broker(), &error), connected),
-            Err(_late) => return (hung(settings, longest), connected),
+            Err(_late) => return (refusal::hung(settings.broker(), longest), connected),
         };
         let notice = if let Packet::Publish(publish) = event {
             Some(message(settings, (&held, &punched), publish))
@@ -376,14 +376,6 @@ fn message(
     };
     let ticket = Ticket { acknowledge, _room: room };
     Notice::Message(Box::new(Message { topic, payload, user_properties, ticket }))
-}
-
-fn hung(settings: &Settings, longest: Duration) -> String {
-    format!(
-        "the broker at {} took nothing for {} s; look whether it hangs",
-        settings.broker(),
-        longest.as_secs()
-    )
 }
 
 /// Says goodbye so that the broker does not publish the last will.

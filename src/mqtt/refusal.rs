@@ -2,6 +2,7 @@
 //! logs can say them once.
 
 use std::io;
+use std::time::Duration;
 
 use rumqttc::v5::ConnectionError;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
@@ -37,6 +38,11 @@ pub fn of_connection(at: Broker<'_>, error: &ConnectionError) -> String {
 /// Nobody answers.
 pub fn no_broker(at: Broker<'_>, error: &io::Error) -> String {
     format!("no broker at {at}: {error}; start it or correct mqtt.url")
+}
+
+/// Connected, and nothing moves.
+pub fn hung(at: Broker<'_>, longest: Duration) -> String {
+    format!("the broker at {at} took nothing for {} s; look whether it hangs", longest.as_secs())
 }
 
 /// Somebody answers, and hangs up instead of shaking hands.

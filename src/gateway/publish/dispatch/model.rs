@@ -3,11 +3,8 @@
 //! Virtual time. The promises of docs/protocol.md that concern a gateway are asserted at every step.
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::gateway::publish::incoming::{Incoming, announcement, receipt};
-use crate::gateway::publish::offset::Offsets;
 use crate::mqtt::receipt::Receipt;
 use crate::mqtt::record::Epoch;
 use crate::mqtt::status::CentralStatus;
@@ -238,12 +235,7 @@ impl World {
                 Packet::Receipt(payload) if self.connected => {
                     let me = (GATEWAY, Some(self.epoch));
                     let now = self.time();
-                    if let Incoming::Settled(settled) = receipt(
-                        (&mut self.dispatch, &mut Offsets::default()),
-                        (Timestamp::UNIX_EPOCH, now),
-                        me,
-                        &payload,
-                    ) {
+                    if let Incoming::Settled(settled) = receipt(&mut self.dispatch, now, me, &payload) {
                         self.delete(&settled);
                     }
                 }
@@ -314,15 +306,7 @@ impl World {
             } else if self.connected {
                 let now = self.time();
                 let me = (GATEWAY, Some(self.epoch));
-                assert_eq!(
-                    receipt(
-                        (&mut self.dispatch, &mut Offsets::default()),
-                        (Timestamp::UNIX_EPOCH, now),
-                        me,
-                        &payload
-                    ),
-                    Incoming::Nothing
-                );
+                assert_eq!(receipt(&mut self.dispatch, now, me, &payload), Incoming::Nothing);
             }
         }
     }
