@@ -6,12 +6,14 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit_code;
+use crate::clock;
 use crate::config::gateway::{Gateway, line_of_text, load};
 use crate::config::problem::{Problem, Problems};
 use crate::gateway;
 use crate::gateway::plan::bus_time;
 use crate::gateway::reload::{Reloaded, Reloader};
 use crate::gateway::status;
+use crate::mqtt::tls;
 use crate::shutdown;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
@@ -51,6 +53,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
+    if let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
+        eprintln!("{problems}");
+        return ExitCode::from(exit_code::WRONG_INPUT);
+    }
     let outcome = match arguments.action {
         Action::Run => work(config, arguments.config.clone()),
         Action::Status => show(&config, arguments.json),
