@@ -6,6 +6,8 @@ mod simulate;
 mod demo;
 /// `cems gateway`: a field gateway.
 mod gateway;
+/// `cems probe`: what an unknown analyser says.
+mod probe;
 /// `cems central`: the centre.
 mod central;
 /// `cems recompute`: averages and verdicts again from the stored scans.
@@ -56,6 +58,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Poll stack analysers and send what they say, until the centre has receipted it
     Gateway(gateway::Arguments),
+    /// Find out what an unknown analyser says: units, registers, and what each could mean
+    Probe(probe::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
     /// Compute averages and verdicts of one outlet again from its stored scans
@@ -90,6 +94,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
         Command::Recompute(arguments) => recompute::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),

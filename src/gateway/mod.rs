@@ -17,6 +17,8 @@ pub mod modbus;
 pub mod plan;
 /// One task an outlet, which makes its scans.
 pub mod poll;
+/// What unknown registers could hold, and which are there.
+pub mod probe;
 /// Sends records until they are receipted.
 pub mod publish;
 /// Register words to readings.
