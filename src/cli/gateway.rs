@@ -1,4 +1,8 @@
 //! `cems gateway`: polls analysers and publishes their readings until it is stopped; shows how it is doing.
+
+/// What each line is asked.
+mod plan;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,7 +33,7 @@ pub struct Arguments {
     /// The gateway's configuration; config/gateway-example.toml shows every key.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// With `status`: one JSON object, version 1.
+    /// With `status` (version 1) and `plan`: one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -41,23 +45,31 @@ enum Action {
     Run,
     /// Show how the gateway that runs with this configuration is doing: analysers, last scans, spool, broker.
     Status,
+    /// Show which registers are asked for in which requests, and how long they keep each line busy. Asks nobody.
+    Plan,
 }
 
 /// Runs the gateway, or asks a running one.
 pub fn run(arguments: &Arguments) -> ExitCode {
     start_logging(LogFormat::Text);
-    let config = match checked(&arguments.config) {
+    let plan = matches!(arguments.action, Action::Plan);
+    // A plan that cannot be kept is what one wants to see.
+    let loaded = if plan { load(&arguments.config) } else { checked(&arguments.config) };
+    let config = match loaded {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
-    if let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
+    if !plan
+        && let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now())
+    {
         eprintln!("{problems}");
         return ExitCode::from(exit_code::WRONG_INPUT);
     }
     let outcome = match arguments.action {
+        Action::Plan => return planned(&config, arguments),
         Action::Run => work(config, arguments.config.clone()),
         Action::Status => show(&config, arguments.json),
     };
@@ -91,6 +103,21 @@ pub(super) fn late_lines(path: &Path, config: &Gateway) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The plan, and a problem for each line that cannot do its work in time.
+fn planned(config: &Gateway, arguments: &Arguments) -> ExitCode {
+    let plan = plan::Plan::of(config);
+    if arguments.json {
+        println!("{}", plan.json());
+    } else {
+        print!("{plan}");
+    }
+    let late = late_lines(&arguments.config, config);
+    for problem in &late {
+        eprintln!("{problem}");
+    }
+    if late.is_empty() { exit_code::OK } else { ExitCode::from(exit_code::WRONG_INPUT) }
 }
 
 fn work(config: Gateway, file: PathBuf) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ mod demo;
 mod gateway;
 /// `cems probe`: what an unknown analyser says.
 mod probe;
+/// `cems poll`: what each channel reads, now.
+mod poll;
 /// `cems central`: the centre.
 mod central;
 /// `cems recompute`: averages and verdicts again from the stored scans.
@@ -60,6 +62,8 @@ enum Command {
     Gateway(gateway::Arguments),
     /// Find out what an unknown analyser says: units, registers, and what each could mean
     Probe(probe::Arguments),
+    /// Show what each channel of a gateway's configuration reads: raw words, value, flag, answer time
+    Poll(poll::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
     /// Compute averages and verdicts of one outlet again from its stored scans
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Poll(arguments) => poll::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
         Command::Recompute(arguments) => recompute::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),

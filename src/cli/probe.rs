@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "UNITS", default_value = "1-10", value_parser = units)]
     unit: Units,
     /// Registers to read, as on the wire (0-based), as 0-200 or 1000
-    #[arg(long, value_name = "RANGE", default_value = "0-200", value_parser = range)]
+    #[arg(long, value_name = "RANGE", default_value = "0-200", value_parser = range::<u16>)]
     registers: (u16, u16),
     /// Tables to read: holding, input, coil, discrete; can be given several times. Units are looked for in the first one
     #[arg(long, value_name = "TABLE", default_values = ["holding", "input"], value_parser = table)]

@@ -50,6 +50,20 @@ pub struct Finding {
     pub agrees: bool,
 }
 
+/// The registers behind one channel's reading.
+#[derive(Debug, Clone)]
+pub struct Raw<'a> {
+    pub code: ChannelCode,
+    /// `None` for a constant.
+    pub measured: Option<&'a Measured>,
+    /// Of the value, if they were read.
+    pub words: Option<&'a [u16]>,
+    /// What they hold before it is converted.
+    pub number: Option<f64>,
+    /// Status, quality and fresh registers, with their words if they were read.
+    pub single: Vec<(Block, Option<u16>)>,
+}
+
 /// An outlet's scans: where each reading is found, and what was found before.
 pub struct Assembly {
     outlet: String,
@@ -140,6 +154,33 @@ impl Assembly {
             readings.extend(reading.map(|reading| (*code, reading)));
         }
         (Scan { outlet: self.outlet.clone(), at, readings }, findings)
+    }
+
+    /// The registers behind each channel's reading, as they were answered, in the order of the channels.
+    pub fn raw<'a>(&'a self, answered: &'a [Option<Answers>]) -> impl Iterator<Item = Raw<'a>> {
+        self.channels.iter().map(|(code, origin)| {
+            let Origin::Measured(found) = origin else {
+                return Raw { code: *code, measured: None, words: None, number: None, single: Vec::new() };
+            };
+            let answers = answered.get(found.inquiry).and_then(Option::as_ref);
+            let at = |spot: Spot| answers.and_then(|answers| words(answers, spot));
+            let place = &found.measured.place;
+            let value = at(found.value);
+            let statuses =
+                found.statuses.iter().map(|(spot, status)| ((status.table, status.address), *spot));
+            let quality = found.measured.quality.as_ref().map(|quality| (quality.table, quality.address));
+            let others = quality.zip(found.quality).into_iter().chain(found.measured.fresh.zip(found.fresh));
+            let single = statuses.chain(others).map(|((table, address), spot)| {
+                (Block::new(table, address, 1), at(spot).and_then(|words| words.first().copied()))
+            });
+            Raw {
+                code: *code,
+                measured: Some(&found.measured),
+                words: value,
+                number: value.and_then(|words| register::raw(words, place.number, place.order)),
+                single: single.collect(),
+            }
+        })
     }
 
     /// Compares what is checked with what it must be.
