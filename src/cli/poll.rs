@@ -26,14 +26,16 @@ use crate::shutdown::{self, Shutdown};
 
 use shown::Polled;
 
-/// Ask every analyser as the gateway would, and show each channel: raw words, number, value, flag; and each analyser: answer
-/// times, faults, refused registers, failed checks. Nothing is kept and nothing is sent; no broker is needed.
-///
-/// A gateway that runs must be stopped first: two masters on one line disturb each other.
-///
-/// Exit code of --once: 0 when every channel gave a value, whatever its flag; 3 when one gave none; 2 when the configuration is
-/// wrong. Without --once it goes on, every period, until Ctrl-C.
+const MORE: &str = "\
+Every analyser is asked as the gateway would ask it. Nothing is kept and nothing is sent; no broker is needed. A gateway that runs on
+the same lines must be stopped first: two masters disturb each other.
+
+Exit code of --once: 0 when every channel gave a value, whatever its flag; 3 when one gave none; 2 when the configuration is wrong.
+Without --once it goes on, every period, until Ctrl-C.";
+
+/// Show what each channel of a gateway's configuration reads.
 #[derive(Debug, clap::Args)]
+#[command(after_help = MORE)]
 pub(super) struct Arguments {
     /// The gateway's configuration
     #[arg(long, value_name = "FILE")]

@@ -19,18 +19,22 @@ use crate::gateway::probe::{Expected, Match, matches};
 /// Least time between two lines about silent units.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
-/// Find out what an analyser says: which units answer, which registers they have, and what each register is in every type and
-/// order, side by side.
-///
-/// Only the functions 1 to 4 are ever used (read coils, discrete inputs, holding registers, input registers): nothing is written
-/// to any device. No other Modbus master may use the line meanwhile, also no gateway of ours.
-///
-/// Give the value that the analyser's display shows (--expect 31.2): what holds it, in any type, order and decimal scale, is
-/// told with a line for the configuration, the best first.
-///
-/// Exit code 0: at least one unit answered and every expected value was found; 1: no link; 2: wrong arguments; 3: no unit
-/// answered, or an expected value was nowhere. docs/gateway.md shows a session and the JSON form.
+const MORE: &str = "\
+Only the functions 1 to 4 are ever used (read coils, discrete inputs, holding registers, input registers): nothing is written to any
+device. No other Modbus master may use the line meanwhile, also no gateway of ours.
+
+Give the value that the analyser's display shows (--expect 31.2): what holds it, in any type, order and decimal scale, is told with a
+line for the configuration, the best first.
+
+With the default ranges it ends within 10 s; the first line tells the bound for others. A silent unit costs one time-out: on TCP many
+are asked at once, on RTU lines one after the other.
+
+Exit code 0: a unit answered and every expected value was found; 1: no link; 2: wrong arguments; 3: no unit answered, or an expected
+value was nowhere. docs/gateway.md shows a session and the JSON form.";
+
+/// Find out what an analyser says: units, registers, and what each could mean.
 #[derive(Debug, clap::Args)]
+#[command(after_help = MORE)]
 pub(super) struct Arguments {
     /// The line: tcp://HOST:PORT, rtu+tcp://HOST:PORT (RTU frames through TCP) or rtu:///dev/ttyUSB0
     #[arg(value_name = "LINK", value_parser = link)]

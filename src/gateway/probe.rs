@@ -35,8 +35,8 @@ pub const SCALES: [f64; 7] = [1.0, 0.1, 0.01, 0.001, 10.0, 100.0, 1000.0];
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 /// A 32-bit float with more digits has the noise of a measurement, or of a word that does not belong to it.
 const ROUND_DIGITS: usize = 7;
-/// Most characters of a text that need not be letters or digits: one in so many.
-const LETTERS_PER_SIGN: usize = 3;
+/// A text has at least so many letters or registers, and so many letters and digits for each other sign.
+const TEXT: usize = 3;
 
 /// A way to read a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,7 +314,7 @@ pub struct Text {
     pub exchanged: String,
 }
 
-/// What looks like text: two registers or more that hold mostly letters and digits.
+/// What looks like text: registers in a row that hold mostly letters and digits.
 pub fn texts(words: &Words) -> Vec<Text> {
     let mut runs: Vec<(u16, Vec<u16>)> = Vec::new();
     for (address, word) in words {
@@ -343,9 +343,10 @@ fn text(address: u16, run: &[u16]) -> Option<Text> {
         register::text(&filled, order)
     };
     let (text, exchanged) = (read(Order::Abcd)?, read(Order::Badc)?);
-    let letters = text.chars().filter(char::is_ascii_alphanumeric).count();
-    let signs = text.chars().count() - letters;
-    let enough = run.len() >= 2 && letters >= LETTERS_PER_SIGN && letters >= signs * LETTERS_PER_SIGN;
+    let count = |kind: fn(&char) -> bool| text.chars().filter(kind).count();
+    let (letters, known) = (count(char::is_ascii_alphabetic), count(char::is_ascii_alphanumeric));
+    let signs = text.chars().count() - known;
+    let enough = run.len() >= 2 && letters.max(run.len()) >= TEXT && known >= TEXT * signs.max(1);
     enough.then(|| Text { address, registers: u16::try_from(run.len()).unwrap_or(u16::MAX), text, exchanged })
 }
 

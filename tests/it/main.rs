@@ -39,6 +39,8 @@ mod harness;
 mod short;
 /// `cems check-config` as a user runs it.
 mod check_config;
+/// `cems probe`, `cems poll` and `cems gateway plan` as a user runs them.
+mod probe;
 /// `cems calc` as a user runs it.
 mod calc;
 /// Averages and verdicts against an oracle that shares no code.

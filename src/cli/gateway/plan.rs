@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::config::gateway::{Gateway, Line, Table};
 use crate::gateway::plan::bus_time::{LineTime, lines, request};
 use crate::gateway::plan::{Inquiry, Planned, inquiries};
+use crate::gateway::probe::ranges;
 
 /// All that is asked, by line.
 pub struct Plan<'p> {
@@ -133,7 +134,7 @@ impl Plan<'_> {
                 entry.unit,
                 entry.outlet,
                 block.table.name(),
-                format!("{}-{}", block.address, entry.last()),
+                ranges(block.address..=entry.last()),
                 block.count,
                 entry.used(),
                 entry.planned.every.as_secs_f64(),
@@ -143,8 +144,8 @@ impl Plan<'_> {
         let share = time.busy.as_secs_f64() / time.period.as_secs_f64() * 100.0;
         writeln!(
             f,
-            "  {} requests take {:.1} ms of {} ms when all are due: {share:.1} %; {}",
-            time.requests,
+            "  {} when all are due: {:.1} ms of {} ms, {share:.1} %: {}",
+            if time.requests == 1 { "1 request".to_owned() } else { format!("{} requests", time.requests) },
             time.busy.as_secs_f64() * 1000.0,
             time.period.as_millis(),
             if time.fits() { "it fits" } else { "it does not fit" }

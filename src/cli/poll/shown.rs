@@ -32,7 +32,7 @@ pub struct Doing {
     pub answered: u64,
     pub failed: u64,
     /// Median and slowest answer, milliseconds.
-    pub times: Option<(u64, u64)>,
+    pub times: Option<(f64, f64)>,
     pub fault: Option<String>,
     pub refused: Vec<String>,
 }
@@ -51,7 +51,7 @@ impl Polled<'_> {
     /// How an analyser is doing.
     pub fn doing(&self, analyser: usize) -> Option<Doing> {
         let health = self.board.of(analyser)?;
-        let milliseconds = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
         let times = health.answer_times();
         Some(Doing {
             answered: health.answered,
@@ -107,7 +107,9 @@ impl Polled<'_> {
             words,
             raw.number.map_or("-".to_owned(), |number| number.to_string()) + &converted(&measured.conversion),
             value,
-            times.map_or(String::new(), |(median, _)| format!("{median} ms")),
+            times
+                .filter(|_| raw.words.is_some())
+                .map_or(String::new(), |(median, _)| format!("{median:.1} ms")),
             flag + &others(raw),
         ]
     }
@@ -126,7 +128,7 @@ impl Polled<'_> {
             write!(f, ", {} not", doing.failed)?;
         }
         if let Some((median, slowest)) = doing.times {
-            write!(f, ", in {median} ms (slowest {slowest} ms)")?;
+            write!(f, ", in {median:.1} ms (slowest {slowest:.1} ms)")?;
         }
         match &doing.fault {
             Some(fault) => writeln!(f, "; fault: {fault}")?,

@@ -85,10 +85,10 @@ impl Probe<'_> {
         match (times.get(times.len() / 2), times.last()) {
             (Some(median), Some(slowest)) => write!(
                 f,
-                "{} answered, in {} ms (slowest {} ms)",
+                "{} answered, in {:.1} ms (slowest {:.1} ms)",
                 ranges(words.keys().copied()),
-                median.as_millis(),
-                slowest.as_millis()
+                median.as_secs_f64() * 1000.0,
+                slowest.as_secs_f64() * 1000.0
             )?,
             (None, _) | (_, None) => write!(f, "nothing answered")?,
         }
@@ -187,7 +187,10 @@ impl Probe<'_> {
             bits(word)
         );
         writeln!(f, "{}", row.trim_end())?;
-        if self.all { writeln!(f, "          {}", others(words, address)) } else { Ok(()) }
+        if !self.all {
+            return Ok(());
+        }
+        others(words, address).try_for_each(|line| writeln!(f, "          {line}"))
     }
 
     fn holding(&self, f: &mut fmt::Formatter<'_>, holding: &Holding<'_>) -> fmt::Result {
@@ -246,8 +249,8 @@ fn also(one: &Match) -> String {
 }
 
 /// The unusual orders, the longest numbers and decimal digits, where there are any.
-fn others(words: &Words, address: u16) -> String {
-    let shown = |form: Form| {
+fn others(words: &Words, address: u16) -> impl Iterator<Item = String> {
+    let shown = move |form: Form| {
         let value = form.read(words, address)?;
         let shown = match form.number {
             Number::F32 | Number::F64 => float(value),
@@ -265,7 +268,7 @@ fn others(words: &Words, address: u16) -> String {
         };
         Some(format!("{} {shown}", form.type_name()))
     };
-    let of_order = |order: Order| {
+    let of_order = move |order: Order| {
         let usual = [Number::U32, Number::I32, Number::F32];
         let forms = Form::all().filter(|form| form.order == order && form.number.registers() > 1);
         let unusual = matches!(order, Order::Badc | Order::Dcba);
@@ -273,7 +276,7 @@ fn others(words: &Words, address: u16) -> String {
             forms.filter(|form| unusual || !usual.contains(&form.number)).filter_map(shown).collect();
         (!shown.is_empty()).then(|| format!("{}: {}", order_name(order), shown.join(", ")))
     };
-    ORDERS.into_iter().filter_map(of_order).collect::<Vec<_>>().join("; ")
+    ORDERS.into_iter().filter_map(of_order)
 }
 
 fn float(value: f64) -> String {

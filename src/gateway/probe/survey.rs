@@ -95,6 +95,8 @@ pub struct Survey {
     /// A converter says that it cannot reach these.
     pub out_of_reach: Vec<u8>,
     pub not_asked: Vec<u8>,
+    /// A unit that was not sought answers too: what holds the same is the same device.
+    pub any_unit: bool,
     pub took: Duration,
 }
 
@@ -150,19 +152,18 @@ impl Registers {
     }
 
     /// Whether both hold the same, but for what moves.
-    pub fn is_like(&self, other: &Registers) -> bool {
-        let still = |address: &u16| !self.moved.contains(address) && !other.moved.contains(address);
-        let differ = self.words.iter().filter(|(address, word)| other.words.get(address) != Some(word));
-        let differ = differ.filter(|(address, _)| still(address)).count();
+    fn is_like(&self, other: &Registers) -> bool {
+        let moves = |address: &u16| self.moved.contains(address) || other.moved.contains(address);
+        let mut both = self.words.iter().zip(&other.words);
         self.table == other.table
-            && self.words.keys().eq(other.words.keys())
-            && differ * 10 <= self.words.len()
+            && self.words.len() == other.words.len()
+            && both.all(|((one, word), (another, same))| one == another && (word == same || moves(one)))
     }
 }
 
 impl Unit {
-    /// Whether both hold the same: some analysers answer to any unit number.
-    pub fn is_like(&self, other: &Unit) -> bool {
+    /// Whether both hold the same.
+    fn is_like(&self, other: &Unit) -> bool {
         let any = self.tables.iter().any(|registers| registers.words.values().any(|word| *word != 0));
         any && self.tables.len() == other.tables.len()
             && self.tables.iter().zip(&other.tables).all(|(one, another)| one.is_like(another))
@@ -170,11 +171,11 @@ impl Unit {
 }
 
 impl Survey {
-    /// Each unit that holds what no unit before it does, with those after it that hold the same.
+    /// Each unit with those after it that are the same device.
     pub fn distinct(&self) -> Vec<(&Unit, Vec<u8>)> {
         let mut distinct: Vec<(&Unit, Vec<u8>)> = Vec::new();
         for unit in &self.units {
-            match distinct.iter_mut().find(|(first, _)| first.is_like(unit)) {
+            match distinct.iter_mut().find(|(first, _)| self.any_unit && first.is_like(unit)) {
                 Some((_, alike)) => alike.push(unit.unit),
                 None => distinct.push((unit, Vec::new())),
             }
@@ -219,6 +220,9 @@ pub async fn survey(wanted: &Wanted, tell: &Tell<'_>) -> io::Result<Survey> {
                 reading.again(registers).await;
             }
         }
+    }
+    if survey.units.iter().skip(1).any(|unit| survey.units.iter().take(1).any(|first| first.is_like(unit))) {
+        survey.any_unit = units::answers_to_any(wanted, limit).await;
     }
     survey.took = clock::monotonic().duration_since(started);
     Ok(survey)

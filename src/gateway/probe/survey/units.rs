@@ -48,6 +48,13 @@ pub async fn find(wanted: &Wanted, deadline: Instant, tell: &Tell<'_>) -> Survey
     sorted(said)
 }
 
+/// Whether a unit that nobody looked for answers as well.
+pub async fn answers_to_any(wanted: &Wanted, deadline: Instant) -> bool {
+    let Some(stranger) = (1..=246).rev().find(|unit| !wanted.units.contains(unit)) else { return false };
+    let seek = Seek { wanted, deadline, tell: &|_progress| (), asked: &AtomicUsize::new(0) };
+    matches!(seek.ask(&mut Client::new(wanted.line.clone()), stranger).await, Said::There(_))
+}
+
 fn sorted(said: Vec<(u8, Said)>) -> Survey {
     let mut survey = Survey::default();
     for (unit, said) in said {
