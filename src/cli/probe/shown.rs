@@ -101,13 +101,13 @@ impl Probe<'_> {
             write!(f, " ({remark})")?;
         }
         writeln!(f)?;
-        if registers.twice && !registers.moved.is_empty() {
-            writeln!(f, "moved within a second: {}", ranges(registers.moved.iter().copied()))?;
-        } else if registers.twice && !words.is_empty() {
-            writeln!(f, "nothing moved within a second")?;
-        }
         if words.is_empty() {
             return Ok(());
+        }
+        match (registers.twice, registers.moved.is_empty()) {
+            (true, true) => writeln!(f, "nothing moved within a second")?,
+            (_, false) => writeln!(f, "moved within a second: {}", ranges(registers.moved.iter().copied()))?,
+            (false, true) => writeln!(f, "there was no time to see what moves")?,
         }
         if is_bits(registers.table) {
             let on = ranges(words.iter().filter(|(_, word)| **word != 0).map(|(address, _)| *address));

@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_millis(40);
 /// A probe may always take so long.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Requests for one table of one unit, at most.
-const REQUESTS: usize = 240;
+const REQUESTS: usize = 1000;
 /// Blocks of one table without an answer, after which it is given up.
 const SILENT_BLOCKS: usize = 3;
 /// Connections on which units are sought at the same time.
@@ -200,17 +200,23 @@ pub async fn survey(wanted: &Wanted, tell: &Tell<'_>) -> io::Result<Survey> {
     let mut survey = units::find(wanted, limit - READING, tell).await;
     let mut client = Client::new(wanted.line.clone());
     let first_look = clock::monotonic();
+    let mut left = survey.units.iter().filter(|unit| unit.remark.is_none()).count() * wanted.tables.len();
     for unit in survey.units.iter_mut().filter(|unit| unit.remark.is_none()) {
         for table in &wanted.tables {
             tell(Progress::Reading { unit: unit.unit, table: *table });
-            let mut reading = Reading { client: &mut client, unit: unit.unit, wanted, limit };
+            // The time that is left is for all tables alike.
+            let now = clock::monotonic();
+            let time = (limit - SECOND_LOOK * 2).saturating_duration_since(now);
+            let share = time / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+            left = left.saturating_sub(1);
+            let mut reading = Reading { client: &mut client, unit: unit.unit, wanted, limit: now + share };
             unit.tables.push(reading.table(*table).await);
         }
     }
-    // A second look takes about as long as the first one at most.
-    let again = first_look + SECOND_LOOK;
-    let took = clock::monotonic().duration_since(first_look);
-    if !survey.units.is_empty() && again.max(clock::monotonic()) + took < limit {
+    let answers: Duration =
+        survey.units.iter().flat_map(|unit| &unit.tables).flat_map(|one| &one.times).sum();
+    let again = clock::monotonic().max(first_look + SECOND_LOOK);
+    if !answers.is_zero() && again + answers < limit {
         tell(Progress::SecondLook);
         tokio::time::sleep_until(again.into()).await;
         for unit in &mut survey.units {
@@ -221,7 +227,10 @@ pub async fn survey(wanted: &Wanted, tell: &Tell<'_>) -> io::Result<Survey> {
             }
         }
     }
-    if survey.units.iter().skip(1).any(|unit| survey.units.iter().take(1).any(|first| first.is_like(unit))) {
+    drop(client);
+    if let Some((first, others)) = survey.units.split_first()
+        && others.iter().any(|unit| first.is_like(unit))
+    {
         survey.any_unit = units::answers_to_any(wanted, limit).await;
     }
     survey.took = clock::monotonic().duration_since(started);
