@@ -214,7 +214,7 @@ fn wanted(arguments: &Arguments) -> Wanted {
             (Link::Serial(SerialPort { baud, parity, stop_bits, ..port.clone() }), name)
         }
     };
-    let line = Line {
+    let to = Line {
         name,
         link,
         turnaround: Duration::ZERO,
@@ -225,7 +225,7 @@ fn wanted(arguments: &Arguments) -> Wanted {
     let mut tables = arguments.table.clone();
     tables.dedup();
     Wanted {
-        line,
+        line: to,
         units: arguments.unit.0.clone(),
         tables,
         registers: arguments.registers,
@@ -240,18 +240,14 @@ fn tell(progress: &Progress, told: &Mutex<Instant>) {
     let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let now = clock::monotonic();
     let due = now.duration_since(*told) >= TELL_AGAIN;
-    match progress {
-        Progress::Asked { units, of } if due && units < of => eprintln!("  {units} of {of} units asked"),
-        Progress::Asked { .. } => return,
-        Progress::Answers { unit, after } => {
-            eprintln!("  unit {unit} answers after {} ms", after.as_millis())
-        }
-        Progress::Reading { unit, table } if due => {
-            eprintln!("  reading unit {unit}, table {}", table.name())
-        }
-        Progress::Reading { .. } => return,
-        Progress::SecondLook => eprintln!("  looking again, which registers move"),
-    }
+    let line = match progress {
+        Progress::Asked { units, of } if due && units < of => format!("{units} of {of} units asked"),
+        Progress::Reading { unit, table } if due => format!("reading unit {unit}, table {}", table.name()),
+        Progress::Asked { .. } | Progress::Reading { .. } => return,
+        Progress::Answers { unit, after } => format!("unit {unit} answers after {} ms", after.as_millis()),
+        Progress::SecondLook => "looking again, which registers move".to_owned(),
+    };
+    eprintln!("  {line}");
     *told = now;
 }
 

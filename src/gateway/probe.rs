@@ -271,14 +271,14 @@ fn weight(seen: Seen<'_>, address: u16, form: Form, off: f64) -> Weight {
 }
 
 fn stillness(seen: Seen<'_>, address: u16, form: Form) -> u8 {
-    let last = address.saturating_add(form.number.registers() - 1);
+    let end = address.saturating_add(form.number.registers() - 1);
     let least = match form.order {
-        Order::Abcd | Order::Badc => last,
+        Order::Abcd | Order::Badc => end,
         Order::Cdab | Order::Dcba => address,
     };
     if seen.moved.contains(&least) {
         0
-    } else if seen.moved.range(address..=last).next().is_some() {
+    } else if seen.moved.range(address..=end).next().is_some() {
         1
     } else {
         2

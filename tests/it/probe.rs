@@ -1,11 +1,13 @@
 //! `cems probe`, `cems poll` and `cems gateway plan` as a user runs them, on slaves that are not of our making and on one that
 //! answers little.
 
+use std::fmt::Write as _;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cems::clock::monotonic;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,7 +59,7 @@ fn best(expected: &Value) -> String {
 async fn an_unknown_float_is_found_with_type_order_and_scale_within_ten_seconds() {
     let Some((_server, port)) = pymodbus::start_rtu_over_tcp() else { return };
     listening(port).await;
-    let started = Instant::now();
+    let started = monotonic();
     let found = json(
         &format!(
             "probe rtu+tcp://127.0.0.1:{port} --expect 31.25 --expect -0.1563 --expect -1.15625 --expect 0.03125 \
@@ -175,7 +177,7 @@ fn answer(request: [u8; 12], count: &AtomicU16) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_registers_silent_units_and_what_moves() {
     let port = serve_little(Serves::Many).await;
-    let started = Instant::now();
+    let started = monotonic();
     let found = json(&format!("probe tcp://127.0.0.1:{port}"), 0).await;
     let took = started.elapsed();
     println!("the probe took {took:?}");
@@ -335,9 +337,11 @@ async fn a_plan_that_cannot_fit_is_wrong_input() {
     let mut more = "[[outlet]]\ncode = \"DA002\"\nperiod_ms = 500\n".to_owned();
     for channel in 0..100 {
         let register = channel * 100;
-        more.push_str(&format!(
+        write!(
+            more,
             "[[outlet.channel]]\ncode = \"a{channel:05}\"\nanalyser = \"dust\"\nregister = {register}\ntype = \"u16\"\n"
-        ));
+        )
+        .unwrap();
     }
     let file = config(5020, &more);
     let output = cems(&format!("gateway plan --config {}", file.path().display())).await;

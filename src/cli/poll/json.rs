@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::poll::shown::{Polled, form};
 use crate::gateway::assemble::Raw;
+use crate::gateway::probe::Form;
 
 /// One scan of one outlet.
 pub fn of(polled: &Polled<'_>) -> Value {
@@ -19,28 +20,27 @@ pub fn of(polled: &Polled<'_>) -> Value {
 
 fn channel(polled: &Polled<'_>, raw: &Raw<'_>) -> Value {
     let reading = polled.reading(raw.code);
-    let mut told = json!({
+    let measured = raw.measured;
+    let form = measured.map(form);
+    let others = raw
+        .single
+        .iter()
+        .map(|(block, word)| json!({"table": block.table.name(), "register": block.address, "word": word}));
+    let times = measured.and_then(|measured| polled.doing(measured.analyser)).and_then(|doing| doing.times);
+    json!({
         "channel": raw.code.as_str(),
         "value": reading.and_then(|reading| reading.value),
         "flag": reading.map(|reading| reading.flag.letter()),
-    });
-    if let Some(measured) = raw.measured {
-        let single = raw.single.iter().map(
-            |(block, word)| json!({"table": block.table.name(), "register": block.address, "word": word}),
-        );
-        let form = form(measured);
-        told["analyser"] = json!(polled.name(measured));
-        told["table"] = json!(measured.place.table.name());
-        told["register"] = json!(measured.place.address);
-        told["type"] = json!(form.type_name());
-        told["order"] = json!(form.order_name());
-        told["words"] = json!(raw.words);
-        told["raw"] = json!(raw.number);
-        told["others"] = json!(single.collect::<Vec<_>>());
-        let times = polled.doing(measured.analyser).and_then(|doing| doing.times);
-        told["answer_ms"] = json!(times.map(|(median, _)| median));
-    }
-    told
+        "analyser": measured.map(|measured| polled.name(measured)),
+        "table": measured.map(|measured| measured.place.table.name()),
+        "register": measured.map(|measured| measured.place.address),
+        "type": form.map(Form::type_name),
+        "order": form.map(Form::order_name),
+        "words": raw.words,
+        "raw": raw.number,
+        "others": others.collect::<Vec<_>>(),
+        "answer_ms": times.filter(|_| raw.words.is_some()).map(|(median, _)| median),
+    })
 }
 
 fn analyser(polled: &Polled<'_>, index: usize) -> Option<Value> {

@@ -91,8 +91,8 @@ impl Polled<'_> {
         };
         let code = raw.code.as_str().to_owned();
         let Some(measured) = raw.measured else {
-            let [a, b, c, d, e, g] = std::array::from_fn(|_| String::new());
-            return [code, a, b, c, d, e, value, g, flag];
+            let none = String::new;
+            return [code, none(), none(), none(), none(), none(), value, none(), flag];
         };
         let words = raw.words.map_or("-".to_owned(), |words| {
             words.iter().map(|word| format!("{word:04x}")).collect::<Vec<_>>().join(" ")

@@ -1,6 +1,8 @@
 //! What a probe found, for programs: docs/gateway.md describes it.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::cli::probe::Holding;
 use crate::gateway::plan::is_bits;
@@ -49,26 +51,23 @@ fn table(registers: &Registers) -> Value {
 }
 
 fn register(registers: &Registers, address: u16) -> Value {
-    let mut told = json!({
+    json!({
         "register": address,
         "word": registers.words.get(&address),
         "moved": registers.moved.contains(&address),
-    });
-    if !is_bits(registers.table) {
-        told["as"] = forms(&registers.words, address);
-    }
-    told
+        "as": (!is_bits(registers.table)).then(|| forms(&registers.words, address)),
+    })
 }
 
 /// By type, then by order.
 fn forms(words: &Words, address: u16) -> Value {
-    let mut types = Map::new();
+    let mut types: BTreeMap<&str, BTreeMap<&str, f64>> = BTreeMap::new();
     for form in Form::all() {
-        let Some(value) = form.read(words, address) else { continue };
-        let orders = types.entry(form.type_name()).or_insert_with(|| Value::Object(Map::new()));
-        orders[form.order_name()] = json!(value);
+        if let Some(value) = form.read(words, address) {
+            types.entry(form.type_name()).or_default().insert(form.order_name(), value);
+        }
     }
-    Value::Object(types)
+    json!(types)
 }
 
 fn expected(holding: &Holding<'_>) -> Value {

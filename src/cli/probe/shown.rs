@@ -171,7 +171,7 @@ impl Probe<'_> {
         let negative = |number, order| {
             read(number, order).filter(|value| *value < 0.0).map_or(String::new(), |value| value.to_string())
         };
-        let float = |order| read(Number::F32, order).map_or(String::new(), |value| float(value));
+        let float = |order| read(Number::F32, order).map_or(String::new(), float);
         let moved = if registers.moved.contains(&address) { '~' } else { ' ' };
         let (abcd, cdab) = (Order::Abcd, Order::Cdab);
         let row = format!(
@@ -208,8 +208,8 @@ impl Probe<'_> {
             let of = if many { format!("unit {}, ", unit.unit) } else { String::new() };
             let moved = if one.moved { ", moves" } else { "" };
             let how = match one.doubt {
-                0..=LIKELY => "likely",
-                ..=POSSIBLE => "possible",
+                doubt if doubt <= LIKELY => "likely",
+                doubt if doubt <= POSSIBLE => "possible",
                 _ => "doubtful",
             };
             writeln!(f, "  {:78} # {of}{how}: {}{moved}{}", line(one), short(one.value), also(one))?;
@@ -311,7 +311,7 @@ fn alike(words: &Words) -> Vec<(u16, u16, u16)> {
     for (address, word) in words {
         match runs.last_mut() {
             Some((_, last, same)) if last.checked_add(1) == Some(*address) && same == word => {
-                *last = *address
+                *last = *address;
             }
             Some(_) | None => runs.push((*address, *address, *word)),
         }

@@ -191,13 +191,14 @@ impl Survey {
 pub async fn survey(wanted: &Wanted, tell: &Tell<'_>) -> io::Result<Survey> {
     let started = clock::monotonic();
     let limit = started + wanted.limit();
+    let before = |time: Duration| started + wanted.limit().saturating_sub(time);
     match tokio::time::timeout(OPEN, Wire::open(&wanted.line.link)).await {
         Ok(opened) => drop(opened?),
         Err(_elapsed) => {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {OPEN:?}")));
         }
     }
-    let mut survey = units::find(wanted, limit - READING, tell).await;
+    let mut survey = units::find(wanted, before(READING), tell).await;
     let mut client = Client::new(wanted.line.clone());
     let first_look = clock::monotonic();
     let mut left = survey.units.iter().filter(|unit| unit.remark.is_none()).count() * wanted.tables.len();
@@ -206,7 +207,7 @@ pub async fn survey(wanted: &Wanted, tell: &Tell<'_>) -> io::Result<Survey> {
             tell(Progress::Reading { unit: unit.unit, table: *table });
             // The time that is left is for all tables alike.
             let now = clock::monotonic();
-            let time = (limit - SECOND_LOOK * 2).saturating_duration_since(now);
+            let time = before(SECOND_LOOK * 2).saturating_duration_since(now);
             let share = time / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
             left = left.saturating_sub(1);
             let mut reading = Reading { client: &mut client, unit: unit.unit, wanted, limit: now + share };
@@ -351,9 +352,12 @@ fn after(block: Block, fault: &Fault) -> Next {
                 Divided::Guilty(block) => Next::Refused(block),
             }
         }
-        Fault::Exception(_) | Fault::Timeout | Fault::Link(_) | Fault::Resting | Fault::Answer(_) => {
-            Next::Later(block)
-        }
+        Fault::Exception(_)
+        | Fault::Timeout
+        | Fault::Link(_)
+        | Fault::Resting
+        | Fault::NoTime
+        | Fault::Answer(_) => Next::Later(block),
     }
 }
 

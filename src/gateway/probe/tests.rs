@@ -108,7 +108,9 @@ fn written(bytes: &[u8], order: Order) -> Vec<u16> {
     let mut image: Vec<u16> =
         bytes.chunks(2).map(|pair| u16::from(pair[0]) << 8 | u16::from(pair[1])).collect();
     if matches!(order, Order::Badc | Order::Dcba) {
-        image.iter_mut().for_each(|word| *word = word.swap_bytes());
+        for word in &mut image {
+            *word = word.swap_bytes();
+        }
     }
     if matches!(order, Order::Cdab | Order::Dcba) {
         image.reverse();

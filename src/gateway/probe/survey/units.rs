@@ -110,6 +110,7 @@ impl Seek<'_> {
             )) => Said::OutOfReach,
             Ok(_) | Err(Fault::Exception(_)) => Said::There(after),
             Err(fault @ Fault::Answer(_)) => Said::Strange(after, fault.to_string()),
+            Err(Fault::NoTime) => Said::NotAsked,
             Err(Fault::Timeout | Fault::Link(_) | Fault::Resting) => Said::Nothing,
         }
     }
