@@ -62,9 +62,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
-    if !plan
-        && let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now())
-    {
+    if !plan && let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
         eprintln!("{problems}");
         return ExitCode::from(exit_code::WRONG_INPUT);
     }

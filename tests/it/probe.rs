@@ -102,7 +102,7 @@ async fn a_device_that_answers_to_any_unit_is_told_once() {
         "units 3-4 hold the same as unit 1: this device seems to answer to any unit",
         "unit 2, holding: 0-200 answered",
         "31.3 within 1 % is here, the best first:",
-        "  register = 10     table = \"holding\"  type = \"f32\"  order = \"ABCD\"  scale = 1.0",
+        "  register = 10  table = \"holding\"  type = \"f32\"  order = \"ABCD\"  scale = 1.0",
     ] {
         assert!(told.lines().any(|found| found.starts_with(line)), "{line} in\n{told}");
     }

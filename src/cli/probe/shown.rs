@@ -212,7 +212,7 @@ impl Probe<'_> {
                 doubt if doubt <= POSSIBLE => "possible",
                 _ => "doubtful",
             };
-            writeln!(f, "  {:78} # {of}{how}: {}{moved}{}", line(one), short(one.value), also(one))?;
+            writeln!(f, "  {:76} # {of}{how}: {}{moved}{}", line(one), short(one.value), also(one))?;
         }
         if holding.found.len() > SHOWN {
             writeln!(f, "  and {} more, with more doubt", holding.found.len() - SHOWN)?;
@@ -233,7 +233,7 @@ impl Probe<'_> {
 /// As it goes into the configuration.
 pub fn line(one: &Match) -> String {
     format!(
-        "register = {:<5}  table = \"{}\"  type = \"{}\"  order = \"{}\"  scale = {:?}",
+        "register = {}  table = \"{}\"  type = \"{}\"  order = \"{}\"  scale = {:?}",
         one.address,
         one.table.name(),
         one.form.type_name(),
