@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit_code;
-use crate::clock;
 use crate::config::gateway::{Gateway, line_of_text, load};
 use crate::config::problem::{Problem, Problems};
 use crate::gateway;
@@ -53,12 +52,14 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
-    if let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
-        eprintln!("{problems}");
-        return ExitCode::from(exit_code::WRONG_INPUT);
-    }
     let outcome = match arguments.action {
-        Action::Run => work(config, arguments.config.clone()),
+        Action::Run => match tls::check(config.mqtt.tls.as_ref()) {
+            Ok(()) => work(config, arguments.config.clone()),
+            Err(problems) => {
+                eprintln!("{problems}");
+                return ExitCode::from(exit_code::WRONG_INPUT);
+            }
+        },
         Action::Status => show(&config, arguments.json),
     };
     match outcome {
