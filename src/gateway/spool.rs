@@ -21,6 +21,7 @@ pub mod room;
 /// A small second file that remembers how far the chain had come.
 pub mod witness;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -87,6 +88,8 @@ pub struct Spool {
     bytes: u64,
     previous_cfg: Option<Hash>,
     made: bool,
+    /// Sequence number and time of the oldest record, while they are known without reading it.
+    oldest: Cell<Option<(u64, Timestamp)>>,
 }
 
 impl Spool {
@@ -125,6 +128,7 @@ impl Spool {
             bytes: 0,
             previous_cfg: None,
             made: true,
+            oldest: Cell::new(None),
         };
         let write = begin(&spool.database)?;
         {
@@ -228,6 +232,10 @@ impl Spool {
         self.head = head;
         self.records = (self.records + length(made.len())).saturating_sub(gone);
         self.bytes = (self.bytes + added).saturating_sub(freed);
+        let known = self.oldest.get().filter(|(seq, _)| !delete.contains(*seq));
+        // What was just made may be all that there is.
+        let first = made.first().zip(bodies.first()).filter(|_| self.records == length(made.len()));
+        self.oldest.set(first.map(|(made, body)| (made.entry.seq, body.at())).or(known));
         Ok(made.into_iter().map(|made| made.entry).collect())
     }
 
@@ -325,6 +333,9 @@ impl Spool {
     /// # Errors
     /// `Damaged` or `Disk`.
     pub fn oldest(&self) -> Result<Option<Timestamp>, SpoolError> {
+        if let Some((_, at)) = self.oldest.get() {
+            return Ok(Some(at));
+        }
         guarded(|| {
             let read = self.database.begin_read().map_err(redb::Error::from)?;
             let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
@@ -332,6 +343,7 @@ impl Spool {
             let entry = entry(seq.value(), value.value())?;
             let record =
                 Record::decode(&entry.bytes).map_err(|defect| SpoolError::Damaged(defect.to_string()))?;
+            self.oldest.set(Some((record.seq, record.at())));
             Ok(Some(record.at()))
         })
     }

@@ -121,6 +121,16 @@ pub enum Body {
     Event(Event),
 }
 
+impl Body {
+    /// The time that it is about.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Body::Scan(scan) => scan.at,
+            Body::Event(event) => event.at,
+        }
+    }
+}
+
 /// Something that happened at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -241,10 +251,7 @@ impl Record {
 
     /// The time that the record is about.
     pub fn at(&self) -> Timestamp {
-        match &self.body {
-            Body::Scan(scan) => scan.at,
-            Body::Event(event) => event.at,
-        }
+        self.body.at()
     }
 }
 

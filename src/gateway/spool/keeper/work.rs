@@ -180,7 +180,7 @@ impl Work {
             if self.held.len() < most {
                 self.held.push_back(body);
             } else {
-                self.lose(1, time_of(&body));
+                self.lose(1, body.at());
             }
         }
     }
@@ -363,12 +363,5 @@ impl Work {
             Ok(()) => self.witnessed = true,
             Err(error) => tracing::warn!(%error, "the spool's witness cannot be written"),
         }
-    }
-}
-
-fn time_of(body: &Body) -> Timestamp {
-    match body {
-        Body::Scan(scan) => scan.at,
-        Body::Event(event) => event.at,
     }
 }
