@@ -2,6 +2,8 @@
 
 /// What goes into a commit.
 mod commit;
+/// What may be deleted and waits for it.
+mod receipted;
 /// What is said of it.
 mod told;
 
@@ -19,6 +21,7 @@ use crate::clock;
 use crate::gateway::event;
 use crate::gateway::spool::keeper::reserve::Reserve;
 use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
+use crate::gateway::spool::keeper::work::receipted::Receipted;
 use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, State};
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
@@ -49,6 +52,8 @@ pub struct Work {
     spool: Option<Spool>,
     /// Not yet on disk, oldest first.
     held: VecDeque<Body>,
+    /// Receipted, to be deleted by the next commit.
+    receipted: Receipted,
     lost: Option<Lost>,
     trouble: Option<Trouble>,
     thinning: Thinning,
@@ -115,6 +120,7 @@ impl Work {
             report,
             spool: None,
             held: VecDeque::new(),
+            receipted: Receipted::default(),
             lost: None,
             trouble: None,
             retry_at: clock::monotonic(),
@@ -207,7 +213,12 @@ impl Work {
         self.make_room();
         // A new epoch is told before its records are.
         self.resynchronise();
-        self.commit_held(&Ranges::from_pairs(batch.delete));
+        self.receipted.add(batch.delete, clock::monotonic());
+        let in_need = self.trouble.is_some() || self.level > 0 || self.reserve.is_given_up();
+        let goes =
+            batch.close || in_need || !self.held.is_empty() || self.receipted.presses(clock::monotonic());
+        let delete = if goes { std::mem::take(&mut self.receipted) } else { Receipted::default() };
+        self.commit_held(&delete.ranges());
         for KeepPast { bodies, reply } in batch.past {
             // Nobody waits for the answer of a caller that went away.
             let _gone = reply.send(self.keep_past(&bodies));
@@ -260,6 +271,8 @@ impl Work {
             self.held.push_front(body);
         }
         self.settings.need.start_from(spool.records(), spool.bytes());
+        // What was receipted may be of another epoch; the publisher is told the whole content, and is receipted it again.
+        self.receipted = Receipted::default();
         self.spool = Some(spool);
         self.resync = true;
         self.remember();
