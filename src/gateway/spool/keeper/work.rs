@@ -31,6 +31,9 @@ use crate::telemetry::Readiness;
 
 /// Records held in memory at most while the disk fails. The second half is for minute scans and events.
 const HELD_MAX: usize = 10_000;
+/// Scans of several outlets come at the same tick, one soon after the other: the first waits so long for the others, and one commit is
+/// for all.
+const GATHER: Duration = Duration::from_millis(5);
 /// Records of one commit at most.
 const COMMIT_MAX: usize = 1000;
 const RETRY: Duration = Duration::from_secs(1);
@@ -145,7 +148,12 @@ impl Work {
         loop {
             let mut batch = Batch::default();
             match commands.recv_timeout(RETRY) {
-                Ok(command) => self.sort(command, &mut batch),
+                Ok(command) => {
+                    if matches!(command, Command::Keep(_)) && self.settings.need.outlets() > 1 {
+                        std::thread::sleep(GATHER);
+                    }
+                    self.sort(command, &mut batch);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => batch.close = true,
             }
