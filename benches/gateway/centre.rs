@@ -73,7 +73,7 @@ impl Centre {
             while let Some(notice) = notices.recv().await {
                 match notice {
                     Notice::Connected(connected) => outbox = Some(connected),
-                    Notice::Message(message) => take(&shared, gateway, &outbox, &message).await,
+                    Notice::Message(message) => take(&shared, gateway, outbox.as_ref(), &message).await,
                     Notice::Lost(reason) => panic!("{reason}"),
                     Notice::LeftOut => panic!("a message was left out"),
                 }
@@ -115,11 +115,11 @@ impl Centre {
     }
 }
 
-async fn take(state: &Mutex<State>, gateway: &str, outbox: &Option<Outbox>, message: &Message) {
+async fn take(state: &Mutex<State>, gateway: &str, outbox: Option<&Outbox>, message: &Message) {
     let arrived = clock::now();
     let receipt = receipt(gateway, message).encode().unwrap();
     let topic = Lane::Receipt.of(gateway);
-    let outbox = outbox.as_ref().unwrap();
+    let outbox = outbox.unwrap();
     outbox.publish(&topic, Delivery::AtMostOnce, receipt, Vec::new()).await.unwrap();
     let mut state = state.lock().unwrap();
     state.messages.push(arrived);

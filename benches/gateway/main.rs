@@ -7,6 +7,7 @@
 //! long to measure.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::cast_precision_loss,
     reason = "a bench that meets the unexpected is to fail loudly"
 )]
@@ -196,24 +197,23 @@ async fn measure(load: &Load) {
     let pid = gateway.0.id();
 
     let from = tick_after(clock::now() + WARM_UP, load.period);
-    let to = from + measured_time();
+    let ticks = i32::try_from(measured_time().as_millis() / load.period.as_millis()).unwrap();
+    let to = from + load.period * ticks;
     until(from - BEFORE_TICK).await;
     println!("  {}: process {pid} is measured", load.name);
     let (cpu, requests, switches) = (process::cpu(pid), slaves.requests(), process::switches(pid));
     until(to - BEFORE_TICK).await;
-    let seconds = measured_time().as_secs_f64();
+    let seconds = to.duration_since(from).as_secs_f64();
     let cpu = (process::cpu(pid) - cpu) / seconds * 100.0;
     let (requests, switches) = (slaves.requests() - requests, process::switches(pid) - switches);
     let (resident, peak) = (memory(pid, "VmRSS"), memory(pid, "VmHWM"));
     tokio::time::sleep(ARRIVAL).await;
 
     drop(gateway);
-
     let held = records_in(&folder.path().join("spool"));
     assert!(held < 1000, "the spool did not empty: {held} records are left");
     let arrived = centre.arrived(from, to);
-    let ticks = measured_time().as_millis() / load.period.as_millis();
-    let expected = load.outlets as f64 * f64::from(i32::try_from(ticks).unwrap());
+    let expected = load.outlets as f64 * f64::from(ticks);
     let whole = arrived.readings.iter().filter(|valid| **valid == load.channels()).count();
     let named = |figure: &str| format!("gateway_{figure}_{}", load.name);
     tell(&named("cpu_percent"), cpu, "% of a core", Goal::AtMost(load.cpu));
@@ -229,7 +229,7 @@ async fn measure(load: &Load) {
         load.channels(),
         requests as f64 / seconds,
         switches / seconds,
-        arrived.messages as f64 / (to.duration_since(from)).as_secs_f64(),
+        arrived.messages as f64 / seconds,
         arrived.repeats,
         centre.missing(),
         held,
