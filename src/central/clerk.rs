@@ -66,8 +66,8 @@ async fn send(receipts: Receipts, line: &Line) -> u32 {
     let Some(outbox) = line.borrow().clone() else { return 0 };
     let mut sent = 0;
     for receipt in receipts.into_receipts() {
-        let Ok(payload) = receipt.encode() else { continue };
         let topic = Lane::Receipt.of(&receipt.gateway);
+        let Ok(payload) = receipt.leaving(clock::now()).encode() else { continue };
         let publishing = outbox.publish(&topic, Delivery::AtMostOnce, payload, Vec::new());
         // A connection that does not take it in time is broken; the next one begins with an announcement.
         if !matches!(tokio::time::timeout(HAND_OVER, publishing).await, Ok(Ok(()))) {

@@ -65,6 +65,7 @@ impl Receipts {
                 epoch,
                 ranges: Ranges::of(stored),
                 quarantined: Ranges::of(quarantined),
+                at: None,
             })
         })
     }

@@ -19,6 +19,7 @@ use crate::central::receipts::Receipts;
 use crate::clock;
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, Ticket, connect};
 use crate::mqtt::status::{CentralStatus, GatewayStatus};
+use crate::mqtt::tls::ends_soon;
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane, parse};
 use crate::shutdown::Shutdown;
 use crate::store::session::Failure;
@@ -64,6 +65,7 @@ pub fn settings(
     let live = Settings {
         host,
         port,
+        tls: config.tls.clone(),
         client_id: format!("central-{start}"),
         credentials,
         inflight: config.inflight,
@@ -93,6 +95,11 @@ pub async fn listen(settings: Settings, ears: Ears, shutdown: Shutdown) {
         match notice {
             Notice::Connected(outbox) => {
                 tracing::info!(broker, "connected to the broker");
+                if let Some(warning) =
+                    outbox.certificate_until().and_then(|until| ends_soon(until, clock::now()))
+                {
+                    tracing::warn!("{warning}");
+                }
                 down = None;
                 announce(&outbox).await;
                 ears.life.connection(Connection::Up, clock::now());

@@ -8,6 +8,7 @@ use crate::cli::exit_code::{FAILED, OK, WRONG_INPUT};
 use crate::config;
 use crate::config::central::Timescale;
 use crate::embedded::{Access, Mosquitto, Postgres};
+use crate::mqtt::tls;
 use crate::shutdown;
 use crate::store;
 use crate::store::migrate::MigrateError;
@@ -43,6 +44,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(WRONG_INPUT);
         }
     };
+    if let Err(problems) = tls::check(config.mqtt.tls.as_ref()) {
+        eprintln!("{problems}");
+        return ExitCode::from(WRONG_INPUT);
+    }
     start_logging(if arguments.log_json { LogFormat::Json } else { LogFormat::Text });
     let work = async {
         let shutdown = shutdown::on_signals()?;

@@ -12,6 +12,7 @@ use crate::gateway;
 use crate::gateway::plan::bus_time;
 use crate::gateway::reload::{Reloaded, Reloader};
 use crate::gateway::status;
+use crate::mqtt::tls;
 use crate::shutdown;
 use crate::telemetry::{LogFormat, Reporting, start_logging};
 
@@ -52,7 +53,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let outcome = match arguments.action {
-        Action::Run => work(config, arguments.config.clone()),
+        Action::Run => match tls::check(config.mqtt.tls.as_ref()) {
+            Ok(()) => work(config, arguments.config.clone()),
+            Err(problems) => {
+                eprintln!("{problems}");
+                return ExitCode::from(exit_code::WRONG_INPUT);
+            }
+        },
         Action::Status => show(&config, arguments.json),
     };
     match outcome {

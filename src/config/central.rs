@@ -8,7 +8,7 @@
 //! [database]
 //! url = "postgresql://cems@127.0.0.1/cems"   # or "embedded"
 //! [mqtt]
-//! url = "mqtt://127.0.0.1:1883"       # or "embedded"
+//! url = "mqtt://127.0.0.1:1883"       # or mqtts:// with a table [mqtt.tls], or "embedded"
 //! user = "central"                    # password: CEMS__MQTT__PASSWORD
 //! [http]
 //! listen = "127.0.0.1:8080"
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::config::broker::{self, Tls};
 use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
 use crate::config::problem::Problems;
@@ -66,6 +67,8 @@ impl Timescale {
 pub struct Mqtt {
     /// Host and port; `None`: embedded.
     pub broker: Option<(String, u16)>,
+    /// How the way to it is protected; `None`: not at all.
+    pub tls: Option<Tls>,
     pub user: Option<String>,
     /// Never shown.
     pub password: Option<String>,
@@ -228,17 +231,16 @@ fn database_url<'c>() -> crate::config::check::Check<'c, Option<String>> {
 
 fn mqtt(root: &mut Section<'_>) -> Option<Mqtt> {
     let mut mqtt = root.table("mqtt");
-    let broker = mqtt.required(
-        "url",
-        text("\"mqtt://HOST[:PORT]\" or \"embedded\"", |url| {
-            if url == "embedded" { Some(None) } else { check::broker(url).map(Some) }
-        }),
-    );
+    let broker = broker::read_or_embedded(&mut mqtt);
     let user = mqtt.optional("user", any_text());
     let password = mqtt.optional("password", any_text());
     let shared = mqtt.with_default("shared", boolean(), false);
     let inflight = mqtt.with_default("inflight", small(20..=20_000), 2000);
-    Some(Mqtt { broker: broker?, user: user?, password: password?, shared: shared?, inflight: inflight? })
+    let (broker, tls) = match broker? {
+        Some(broker) => (Some((broker.host, broker.port)), broker.tls),
+        None => (None, None),
+    };
+    Some(Mqtt { broker, tls, user: user?, password: password?, shared: shared?, inflight: inflight? })
 }
 
 fn silence(root: &mut Section<'_>) -> Option<Silence> {

@@ -132,22 +132,6 @@ pub fn time<'c>() -> Check<'c, Timestamp> {
     text("a time with its offset, as \"2026-01-01T00:00:00+08:00\"", |text| text.parse().ok())
 }
 
-/// A broker's address: host and port.
-pub fn broker_url<'c>() -> Check<'c, (String, u16)> {
-    text("a broker, as \"mqtt://HOST[:PORT]\"", broker)
-}
-
-/// Host and port of `mqtt://host[:port]`.
-pub fn broker(url: &str) -> Option<(String, u16)> {
-    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (rest, 1883),
-    };
-    let valid = !host.is_empty() && !host.contains(['/', '@', ' ', ':']);
-    valid.then(|| (host.to_owned(), port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,11 +144,6 @@ mod tests {
         assert_eq!(integer(1..=5).apply(&ValueKind::Float(3.0)), None);
         assert_eq!(number(0.0..=1.0).apply(&ValueKind::Float(f64::NAN)), None);
         assert_eq!(number(0.0..=1.0).apply(&ValueKind::I64(1)), Some(1.0));
-        assert_eq!(broker("mqtt://127.0.0.1:1884"), Some(("127.0.0.1".to_owned(), 1884)));
-        assert_eq!(broker("mqtt://broker.example"), Some(("broker.example".to_owned(), 1883)));
-        for bad in ["tcp://x:1", "mqtt://:1883", "mqtt://host:99999", "mqtt://user@host"] {
-            assert_eq!(broker(bad), None, "{bad}");
-        }
         assert_eq!(small::<u8>(0..=255).apply(&ValueKind::I64(200)), Some(200));
     }
 }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::broker::Tls;
 use crate::config::document::{Document, Overlay};
 use crate::config::problem::Problems;
 use crate::domain::plant::ChannelCode;
@@ -49,6 +50,8 @@ pub struct Gateway {
 pub struct Mqtt {
     pub host: String,
     pub port: u16,
+    /// How the way is protected; `None`: not at all.
+    pub tls: Option<Tls>,
     pub user: String,
     /// Never shown.
     pub password: Option<String>,
@@ -62,6 +65,7 @@ impl fmt::Debug for Mqtt {
         f.debug_struct("Mqtt")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("tls", &self.tls)
             .field("user", &self.user)
             .field("password", &password)
             .field("inflight", &self.inflight)

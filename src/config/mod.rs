@@ -2,6 +2,8 @@
 
 /// Pollutants, rules and plant of all files together, checked against each other.
 pub mod catalogue;
+/// Where the broker is and how the way to it is protected.
+pub mod broker;
 /// `central/1`: the centre.
 pub mod central;
 /// What a single value may be.

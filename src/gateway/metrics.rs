@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::gateway::modbus::Fault;
+use crate::gateway::publish::offset::Offset;
 use crate::gateway::spool::keeper::State;
 use crate::telemetry;
 
@@ -98,6 +99,8 @@ pub struct Metrics {
     pub spool_hours_left: Gauge<f64, AtomicU64>,
     pub scan_bytes: Gauge<f64, AtomicU64>,
     pub scans_left_out: Gauge,
+    pub clock_offset: Gauge<f64, AtomicU64>,
+    pub clock_offset_error: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -120,6 +123,8 @@ impl Default for Metrics {
             spool_hours_left: Gauge::default(),
             scan_bytes: Gauge::default(),
             scans_left_out: Gauge::default(),
+            clock_offset: Gauge::default(),
+            clock_offset_error: Gauge::default(),
         }
     }
 }
@@ -163,6 +168,11 @@ impl Metrics {
         registry.register("scan_bytes", "Bytes of one scan's record, running mean", self.scan_bytes.clone());
         let left_out = "Scans not kept because the spool was full, since the start";
         registry.register("scans_left_out", left_out, self.scans_left_out.clone());
+        let offset = "The gateway's clock minus the centre's, seconds; NaN while unknown";
+        registry.register("clock_offset_seconds", offset, self.clock_offset.clone());
+        let error = "How wrong the clock offset may be, seconds; NaN while unknown";
+        registry.register("clock_offset_error_seconds", error, self.clock_offset_error.clone());
+        self.note_offset(None);
     }
 
     /// Takes over what the spool says of itself.
@@ -203,5 +213,12 @@ impl Metrics {
         if answers > 0 {
             self.late_answers.get_or_create(&LineLabels { line: line.to_owned() }).inc_by(answers);
         }
+    }
+
+    /// Takes over how far the clocks are apart.
+    pub fn note_offset(&self, offset: Option<Offset>) {
+        let seconds = |ms: i64| jiff::SignedDuration::from_millis(ms).as_secs_f64();
+        self.clock_offset.set(offset.map_or(f64::NAN, |offset| seconds(offset.offset_ms)));
+        self.clock_offset_error.set(offset.map_or(f64::NAN, |offset| seconds(offset.error_ms)));
     }
 }

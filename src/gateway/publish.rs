@@ -5,6 +5,8 @@
 pub mod dispatch;
 /// What the centre says, and what it changes.
 mod incoming;
+/// How far our clock is from the centre's.
+pub mod offset;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +19,14 @@ use crate::config::gateway::Gateway;
 use crate::gateway::metrics::{LaneLabels, Metrics};
 use crate::gateway::publish::dispatch::{Dispatch, Next};
 use crate::gateway::publish::incoming::Incoming;
+use crate::gateway::publish::offset::Offsets;
 use crate::gateway::spool::Entry;
 use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
 use crate::mqtt::connection::{Acknowledge, Delivery, Message, Notice, Outbox, Settings, connect};
 use crate::mqtt::receipt::{Ranges, property};
 use crate::mqtt::record::{Epoch, Hash, MAX_MESSAGE_BYTES, time_text};
 use crate::mqtt::status::GatewayStatus;
+use crate::mqtt::tls::ends_soon;
 use crate::mqtt::topic::{CENTRAL_STATUS, Lane};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Readiness;
@@ -37,6 +41,8 @@ const BACKFILL_AT_ONCE: usize = 8;
 const HAND_OVER: Duration = Duration::from_secs(1);
 const DELETE_EVERY: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_mins(1);
+/// How often it is said that our certificate ends soon.
+const REMIND_EVERY: Duration = Duration::from_hours(24);
 /// For the last records and the goodbye at the end.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -96,6 +102,7 @@ fn settings(config: &Gateway) -> Settings {
     Settings {
         host: config.mqtt.host.clone(),
         port: config.mqtt.port,
+        tls: config.mqtt.tls.clone(),
         client_id: config.name.clone(),
         credentials: config.mqtt.password.clone().map(|password| (config.mqtt.user.clone(), password)),
         inflight: config.mqtt.inflight,
@@ -110,6 +117,7 @@ struct Publisher {
     parts: Parts,
     state: watch::Receiver<State>,
     dispatch: Dispatch,
+    offsets: Offsets,
     outbox: Option<Outbox>,
     /// Why there is no connection.
     trouble: Option<String>,
@@ -121,6 +129,7 @@ struct Publisher {
     /// Level and alarm of the spool as said last.
     said: (u8, Option<String>),
     next: Option<Instant>,
+    remind_at: Instant,
 }
 
 impl Publisher {
@@ -131,6 +140,7 @@ impl Publisher {
             parts,
             state,
             dispatch,
+            offsets: Offsets::default(),
             outbox: None,
             trouble: None,
             epoch: None,
@@ -139,6 +149,7 @@ impl Publisher {
             status_at: now,
             said: (0, None),
             next: Some(now),
+            remind_at: now,
         }
     }
 
@@ -156,6 +167,7 @@ impl Publisher {
             SpoolNotice::Opened { epoch, held } => {
                 if self.epoch.replace(epoch) != Some(epoch) {
                     self.receipted.clear();
+                    self.offsets.another_epoch();
                 }
                 self.dispatch.opened(now, &held);
             }
@@ -167,9 +179,11 @@ impl Publisher {
                     return;
                 }
                 for message in cut(&entries, LIVE_BYTES) {
-                    if !self.send(Lane::Live, message).await
-                        && let (Some(first), Some(last)) = (message.first(), message.last())
-                    {
+                    let (Some(first), Some(last)) = (message.first(), message.last()) else { continue };
+                    let begun = clock::monotonic();
+                    if self.send(Lane::Live, message).await {
+                        self.offsets.sent(first.seq, last.seq, begun);
+                    } else {
                         self.dispatch.unsent(clock::monotonic(), first.seq, last.seq);
                     }
                 }
@@ -198,18 +212,22 @@ impl Publisher {
                 self.trouble = Some(reason);
                 self.dispatch.disconnected(now);
             }
-            Notice::Message(message) => self.on_message(&message, now),
+            Notice::Message(message) => self.on_message(&message),
             // Receipts that are left out are repeated when their records come again.
             Notice::LeftOut => {}
         }
     }
 
-    fn on_message(&mut self, message: &Message, now: Instant) {
+    fn on_message(&mut self, message: &Message) {
+        let (wall, now) = clock::both();
         let from_centre = message.topic == CENTRAL_STATUS.as_bytes();
         let heard = if from_centre {
             incoming::announcement(&mut self.dispatch, now, &message.payload)
         } else {
             let me = (self.parts.config.name.as_str(), self.epoch);
+            if let Some((held, at)) = incoming::departure(me, &message.payload) {
+                self.offsets.receipt(&held, (wall, now), at);
+            }
             incoming::receipt(&mut self.dispatch, now, me, &message.payload)
         };
         match heard {
@@ -239,6 +257,7 @@ impl Publisher {
         self.note_figures();
         if self.status_at <= clock::monotonic() {
             self.status_at = now + STATUS_EVERY;
+            self.remind(now);
             self.say(&self.status()).await;
         }
         self.backfill().await;
@@ -291,13 +310,28 @@ impl Publisher {
     fn note_figures(&mut self) {
         let state = self.state.borrow_and_update();
         self.parts.metrics.note_spool(&state, clock::now());
+        self.parts.metrics.note_offset(self.offsets.best(clock::monotonic()));
         if self.said != (state.level, state.alarm.clone()) {
             self.said = (state.level, state.alarm.clone());
             self.status_at = clock::monotonic();
         }
     }
 
+    /// A person must renew the certificate; nobody else can.
+    fn remind(&mut self, now: Instant) {
+        let until = self.outbox.as_ref().and_then(Outbox::certificate_until);
+        if let Some(until) = until
+            && self.remind_at <= now
+            && let Some(warning) = ends_soon(until, clock::now())
+        {
+            self.remind_at = now + REMIND_EVERY;
+            tracing::warn!(%until, "{warning}");
+        }
+    }
+
     fn status(&self) -> GatewayStatus {
+        let offset = self.offsets.best(clock::monotonic());
+        let until = self.outbox.as_ref().and_then(Outbox::certificate_until);
         let state = self.state.borrow();
         GatewayStatus {
             online: true,
@@ -310,6 +344,9 @@ impl Publisher {
             spool_alarm: state.alarm.clone(),
             oldest_unreceipted: state.oldest.map(time_text),
             at: Some(time_text(clock::now())),
+            certificate_until: until.map(time_text),
+            clock_offset_ms: offset.map(|offset| offset.offset_ms),
+            clock_offset_error_ms: offset.map(|offset| offset.error_ms),
             ..GatewayStatus::offline(&self.parts.config.name)
         }
     }

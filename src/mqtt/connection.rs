@@ -12,12 +12,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, LastWill, Packet, Publish, PublishProperties, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use tokio::sync::mpsc;
 
+use crate::config::broker::Tls;
 use crate::mqtt::record::MAX_MESSAGE_BYTES;
+use crate::mqtt::refusal::{self, Broker};
+use crate::mqtt::tunnel::{Guard, Tunnel};
 use crate::shutdown::Shutdown;
 
 /// For making a connection, the broker's greeting included.
@@ -37,6 +42,8 @@ pub const HELD_MESSAGES: usize = HELD_BYTES / MESSAGE_BYTES;
 pub struct Settings {
     pub host: String,
     pub port: u16,
+    /// How the way is protected; `None`: not at all.
+    pub tls: Option<Tls>,
     pub client_id: String,
     /// User and password; never logged.
     pub credentials: Option<(String, String)>,
@@ -48,6 +55,12 @@ pub struct Settings {
     pub subscriptions: Vec<String>,
     pub acknowledge: Acknowledge,
     pub keep_alive: Duration,
+}
+
+impl Settings {
+    fn broker(&self) -> Broker<'_> {
+        Broker { host: &self.host, port: self.port }
+    }
 }
 
 /// When a received message is acknowledged to the broker.
@@ -125,7 +138,10 @@ impl Drop for Room {
 
 /// Publishes on one connection. After a loss every call fails until a new `Outbox` arrives.
 #[derive(Clone)]
-pub struct Outbox(AsyncClient);
+pub struct Outbox {
+    client: AsyncClient,
+    certificate_until: Option<Timestamp>,
+}
 
 /// The connection behind an [`Outbox`] is gone; nothing is known about what was under way.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +157,11 @@ pub enum Delivery {
 }
 
 impl Outbox {
+    /// The end of the client certificate that this connection was made with, if it was.
+    pub fn certificate_until(&self) -> Option<Timestamp> {
+        self.certificate_until
+    }
+
     /// Queues one message.
     ///
     /// # Errors
@@ -158,7 +179,8 @@ impl Outbox {
             Delivery::AtLeastOnceRetained => (QoS::AtLeastOnce, true),
         };
         let properties = PublishProperties { user_properties, ..PublishProperties::default() };
-        let queued = self.0.publish_with_properties(topic, qos, retain, payload.into(), properties).await;
+        let queued =
+            self.client.publish_with_properties(topic, qos, retain, payload.into(), properties).await;
         queued.map_err(|_closed| Gone)
     }
 }
@@ -173,15 +195,8 @@ pub fn connect(settings: Settings, shutdown: Shutdown) -> mpsc::Receiver<Notice>
 
 async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: Shutdown) {
     let mut failures = 0_u32;
-    loop {
-        let (client, mut events) = open(&settings);
-        let (reason, connected) = tokio::select! {
-            ended = drive(&settings, &client, &mut events, &notices) => ended,
-            () = shutdown.cancelled() => {
-                leave(&client, &mut events).await;
-                return;
-            }
-        };
+    let mut guard = settings.tls.clone().map(Guard::new);
+    while let Some((reason, connected)) = attempt(&settings, guard.as_mut(), &notices, &shutdown).await {
         failures = if connected { 0 } else { failures + 1 };
         if notices.send(Notice::Lost(reason)).await.is_err() {
             return;
@@ -193,14 +208,60 @@ async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: 
     }
 }
 
+/// One connection from its making to its end: why it ended and whether it had been up. `None` at shutdown.
+async fn attempt(
+    settings: &Settings,
+    mut guard: Option<&mut Guard>,
+    notices: &mpsc::Sender<Notice>,
+    shutdown: &Shutdown,
+) -> Option<(String, bool)> {
+    let opening = async {
+        match &mut guard {
+            Some(guard) => guard.open(settings.broker()).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let tunnel = tokio::select! {
+        opened = opening => match opened {
+            Ok(tunnel) => tunnel,
+            Err(reason) => return Some((reason, false)),
+        },
+        () = shutdown.cancelled() => return None,
+    };
+    let (outbox, mut events) = open(settings, tunnel.as_ref());
+    let (reason, connected) = tokio::select! {
+        ended = drive(settings, &outbox, &mut events, notices) => ended,
+        () = shutdown.cancelled() => {
+            leave(&outbox.client, &mut events).await;
+            drop(events);
+            if let Some(tunnel) = tunnel {
+                tunnel.drained(FAREWELL).await;
+            }
+            return None;
+        }
+    };
+    // Under TLS the cause is seen there; above it only that there is no connection any more.
+    let beneath = match (tunnel, guard) {
+        (Some(tunnel), Some(guard)) => {
+            tunnel.broken().await.and_then(|error| guard.explain(settings.broker(), &error))
+        }
+        _ => None,
+    };
+    Some((beneath.unwrap_or(reason), connected))
+}
+
 /// 0.1 s doubling to 5 s, each times 0.5 to 1.5, so that a thousand gateways do not knock at once.
 fn back_off(failures: u32) -> Duration {
     let base = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
     base.mul_f64(0.5 + fastrand::f64())
 }
 
-fn open(settings: &Settings) -> (AsyncClient, EventLoop) {
-    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+fn open(settings: &Settings, tunnel: Option<&Tunnel>) -> (Outbox, EventLoop) {
+    let host = tunnel.map_or(&settings.host, |tunnel| &tunnel.name);
+    let mut options = MqttOptions::new(&settings.client_id, host, settings.port);
+    if tunnel.is_some() {
+        options.set_transport(Transport::Unix);
+    }
     options.set_keep_alive(settings.keep_alive);
     options.set_clean_start(true);
     options.set_manual_acks(settings.acknowledge == Acknowledge::ByTicket);
@@ -217,7 +278,9 @@ fn open(settings: &Settings) -> (AsyncClient, EventLoop) {
     if let Some((topic, payload)) = &settings.will {
         options.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
     }
-    AsyncClient::new(options, usize::from(settings.inflight) * 2 + 64)
+    let (client, events) = AsyncClient::new(options, usize::from(settings.inflight) * 2 + 64);
+    let certificate_until = tunnel.and_then(|tunnel| tunnel.certificate_until);
+    (Outbox { client, certificate_until }, events)
 }
 
 /// Hands acknowledgements to the connection, until either is gone.
@@ -232,13 +295,13 @@ async fn acknowledge(client: AsyncClient, mut punched: mpsc::UnboundedReceiver<P
 /// Runs one connection to its end; says why it ended and whether it had been up.
 async fn drive(
     settings: &Settings,
-    client: &AsyncClient,
+    outbox: &Outbox,
     events: &mut EventLoop,
     notices: &mpsc::Sender<Notice>,
 ) -> (String, bool) {
     let mut connected = false;
     let (punched, line) = mpsc::unbounded_channel();
-    tokio::spawn(acknowledge(client.clone(), line));
+    tokio::spawn(acknowledge(outbox.client.clone(), line));
     let held = Held::default();
     loop {
         // A ping at least comes by once each keep-alive. rumqttc waits without an end for a broker that takes no more bytes.
@@ -246,14 +309,14 @@ async fn drive(
         let event = match tokio::time::timeout(longest, events.poll()).await {
             Ok(Ok(Event::Incoming(packet))) => packet,
             Ok(Ok(Event::Outgoing(_))) => continue,
-            Ok(Err(error)) => return (explain(settings, &error), connected),
-            Err(_late) => return (hung(settings, longest), connected),
+            Ok(Err(error)) => return (refusal::of_connection(settings.broker(), &error), connected),
+            Err(_late) => return (refusal::hung(settings.broker(), longest), connected),
         };
         let notice = if let Packet::Publish(publish) = event {
             Some(message(settings, (&held, &punched), publish))
         } else if let Packet::ConnAck(_) = event {
             connected = true;
-            match subscribe(settings, client).await {
+            match subscribe(settings, outbox).await {
                 Ok(notice) => notice,
                 Err(Gone) => return ("the client closed while subscribing".to_owned(), connected),
             }
@@ -268,7 +331,7 @@ async fn drive(
                     false,
                 );
             }
-            Some(Notice::Connected(Outbox(client.clone())))
+            Some(Notice::Connected(outbox.clone()))
         } else if let Packet::Disconnect(goodbye) = event {
             return (format!("the broker said goodbye: {:?}", goodbye.reason_code), connected);
         } else {
@@ -282,13 +345,13 @@ async fn drive(
 }
 
 /// Asks for the subscriptions; without any, the connection is ready at once.
-async fn subscribe(settings: &Settings, client: &AsyncClient) -> Result<Option<Notice>, Gone> {
+async fn subscribe(settings: &Settings, outbox: &Outbox) -> Result<Option<Notice>, Gone> {
     if settings.subscriptions.is_empty() {
-        return Ok(Some(Notice::Connected(Outbox(client.clone()))));
+        return Ok(Some(Notice::Connected(outbox.clone())));
     }
     let filters: Vec<Filter> =
         settings.subscriptions.iter().map(|topic| Filter::new(topic.clone(), QoS::AtLeastOnce)).collect();
-    client.subscribe_many(filters).await.map(|()| None).map_err(|_closed| Gone)
+    outbox.client.subscribe_many(filters).await.map(|()| None).map_err(|_closed| Gone)
 }
 
 fn message(
@@ -313,28 +376,6 @@ fn message(
     };
     let ticket = Ticket { acknowledge, _room: room };
     Notice::Message(Box::new(Message { topic, payload, user_properties, ticket }))
-}
-
-fn explain(settings: &Settings, error: &ConnectionError) -> String {
-    let at = format!("{}:{}", settings.host, settings.port);
-    if let ConnectionError::Io(error) = error {
-        format!("no broker at {at}: {error}; start it or correct mqtt.url")
-    } else if let ConnectionError::ConnectionRefused(code) = error {
-        format!(
-            "the broker at {at} refused us ({code:?}); check mqtt.user, mqtt.password and the broker's access list"
-        )
-    } else {
-        format!("the broker connection to {at} broke: {error}")
-    }
-}
-
-fn hung(settings: &Settings, longest: Duration) -> String {
-    format!(
-        "the broker at {}:{} took nothing for {} s; look whether it hangs",
-        settings.host,
-        settings.port,
-        longest.as_secs()
-    )
 }
 
 /// Says goodbye so that the broker does not publish the last will.

@@ -2,6 +2,12 @@
 
 /// One supervised MQTT v5 connection.
 pub mod connection;
+/// Why a broker cannot be had, and what to do.
+mod refusal;
+/// The files behind TLS, read and checked.
+pub mod tls;
+/// TLS, under the connection.
+mod tunnel;
 /// What the centre has committed, and what a gateway may therefore delete.
 pub mod receipt;
 /// One record: its canonical bytes, its hash, its place in the chain.

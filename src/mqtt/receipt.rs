@@ -1,11 +1,13 @@
 //! What the centre has committed. Only a receipt lets a gateway delete a record.
 //!
-//! `{"v":1,"gateway":"gw-1","epoch":"0192…","ranges":[[4700,4711],[4720,4720]],"quarantined":[[4712,4712]]}`: sequence
-//! numbers, both ends included. `quarantined` records are kept whole at the centre too, but not as readings.
+//! `{"v":1,"gateway":"gw-1","epoch":"0192…","ranges":[[4700,4711],[4720,4720]],"quarantined":[[4712,4712]],"at":"2026-…Z"}`: sequence
+//! numbers, both ends included. `quarantined` records are kept whole at the centre too, but not as readings. `at` is the centre's clock
+//! when it let the receipt go. Keys that a reader does not know are passed over, so it may come from a centre that says less or more.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::mqtt::record::{Epoch, VERSION};
+use crate::mqtt::record::{Epoch, VERSION, time_text};
 
 /// Inclusive ranges of sequence numbers, sorted, neither touching nor overlapping.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Receipt {
     pub ranges: Ranges,
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub quarantined: Ranges,
+    /// The centre's clock when the receipt left, RFC 3339; absent from centres of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 impl Receipt {
@@ -75,7 +80,14 @@ impl Receipt {
             epoch: epoch.to_string(),
             ranges: stored,
             quarantined,
+            at: None,
         }
+    }
+
+    /// The same, leaving now.
+    #[must_use]
+    pub fn leaving(self, now: Timestamp) -> Receipt {
+        Receipt { at: Some(time_text(now)), ..self }
     }
 
     /// As it travels.
@@ -140,6 +152,19 @@ mod tests {
         assert_eq!(Receipt::decode(&bytes, "gw-1").unwrap(), receipt);
         assert!(Receipt::decode(&bytes, "gw-2").is_err());
         assert!(receipt.covers(3) && receipt.covers(2) && !receipt.covers(4));
+    }
+
+    #[test]
+    fn the_time_is_an_addition() {
+        let without = Receipt::new("gw-1", Epoch::new(), Ranges::of([1]), Ranges::default());
+        assert!(!String::from_utf8(without.encode().unwrap()).unwrap().contains("\"at\""));
+        let with = without.clone().leaving("2026-11-21T04:00:06.0009Z".parse().unwrap());
+        let bytes = with.encode().unwrap();
+        assert!(String::from_utf8(bytes.clone()).unwrap().ends_with(",\"at\":\"2026-11-21T04:00:06.000Z\"}"));
+        assert_eq!(Receipt::decode(&bytes, "gw-1").unwrap(), with);
+        // What is not known yet is passed over, as a gateway of before passes over `at`.
+        let more = String::from_utf8(bytes).unwrap().replace("\"at\"", "\"later\"");
+        assert_eq!(Receipt::decode(more.as_bytes(), "gw-1").unwrap(), without);
     }
 
     proptest! {

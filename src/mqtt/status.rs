@@ -35,6 +35,15 @@ pub struct GatewayStatus {
     /// The gateway's clock when it said this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The end of the client certificate that the connection was made with; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_until: Option<String>,
+    /// The gateway's clock minus the centre's; absent while unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+    /// How wrong that may be, either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_error_ms: Option<i64>,
 }
 
 impl GatewayStatus {
@@ -53,6 +62,9 @@ impl GatewayStatus {
             spool_alarm: None,
             oldest_unreceipted: None,
             at: None,
+            certificate_until: None,
+            clock_offset_ms: None,
+            clock_offset_error_ms: None,
         }
     }
 }

@@ -25,6 +25,7 @@ fn mqtt(port: u16, account: Option<&Account>, subscription: &str) -> mpsc::Recei
     let settings = Settings {
         host: "127.0.0.1".to_owned(),
         port,
+        tls: None,
         client_id: format!("test-{}", uuid::Uuid::now_v7()),
         credentials: account.map(|account| (account.user.clone(), account.password.clone())),
         inflight: 20,

@@ -29,6 +29,7 @@ use cems::gateway::{Running, start};
 use cems::mqtt::record::{Body, Hash, Record};
 use cems::shutdown::Shutdown;
 use cems::telemetry::Reporting;
+use jiff::SignedDuration;
 
 use crate::gateway::centre::Centre;
 use crate::gateway::stub::{Behaviour, Stub};
@@ -73,14 +74,14 @@ pub fn config(folder: &Path, broker: u16, stubs: &[&Stub]) -> String {
     text
 }
 
-struct Gateway {
+pub struct Gateway {
     running: Running,
-    reporting: Reporting,
+    pub reporting: Reporting,
     shutdown: Shutdown,
 }
 
 impl Gateway {
-    async fn start(text: &str) -> Gateway {
+    pub async fn start(text: &str) -> Gateway {
         let config = parse("test", text).unwrap_or_else(|problems| panic!("{problems}"));
         let shutdown = Shutdown::new();
         let reporting = Reporting::default();
@@ -88,7 +89,7 @@ impl Gateway {
         Gateway { running, reporting, shutdown }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(LIMIT, self.running.wait()).await.expect("stops in time").unwrap();
     }
@@ -99,7 +100,20 @@ impl Gateway {
         text.contains(&format!("cems_ready{{part=\"{part}\"}} 1\n"))
     }
 
-    fn spooled(&self) -> u64 {
+    /// What Prometheus gets of the clock's offset and its error, seconds.
+    pub fn clock_offset(&self) -> Option<(f64, f64)> {
+        let text = self.reporting.metrics.render().unwrap();
+        let figure = |name: &str| -> f64 {
+            let name = format!("cems_gateway_clock_{name}_seconds{{");
+            let line = text.lines().find(|line| line.starts_with(&name)).unwrap();
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        let (offset, error) = (figure("offset"), figure("offset_error"));
+        assert_eq!(offset.is_nan(), error.is_nan());
+        (!offset.is_nan()).then_some((offset, error))
+    }
+
+    pub fn spooled(&self) -> u64 {
         self.running.spool().borrow().records
     }
 }
@@ -207,6 +221,43 @@ async fn a_reading_goes_live_comes_again_and_is_deleted_on_its_receipt() {
     })
     .await;
     assert_chain(&all(&centre));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_of_the_centre_is_seen_in_its_receipts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut broker, stub) = (broker().await, Stub::start().await);
+    let centre = Centre::start(broker.port()).await;
+    centre.receipt_everything();
+    let gateway = Gateway::start(&config(folder.path(), broker.port(), &[&stub])).await;
+    until("receipts of a centre that says no time", || centre.count("live") >= 3 && gateway.spooled() == 0)
+        .await;
+    assert_eq!(gateway.clock_offset(), None);
+    let is_within = |truth: f64| {
+        gateway.clock_offset().is_some_and(|(offset, error)| {
+            assert!(error < 1.0, "{offset} s with an error of {error} s");
+            (offset - truth).abs() <= error
+        })
+    };
+    centre.clock_ahead(SignedDuration::from_secs(5));
+    until("5 s behind the centre", || is_within(-5.0)).await;
+    // The centre's clock is set: what was measured before is false.
+    centre.clock_ahead(SignedDuration::from_secs(-70));
+    until("70 s ahead of the centre", || is_within(70.0)).await;
+    // It is in the status, which is said after each connect.
+    broker.kill().await;
+    broker.restart().await.unwrap();
+    until("the offset in a status", || {
+        centre.messages("status").iter().any(|status| {
+            let status: serde_json::Value = serde_json::from_str(&status.text()).unwrap();
+            let number = |key: &str| status[key].as_i64();
+            number("clock_offset_ms")
+                .zip(number("clock_offset_error_ms"))
+                .is_some_and(|(offset, error)| (offset - 70_000).abs() <= error && error < 1000)
+        })
+    })
+    .await;
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,7 @@ async fn stuck() -> (Own<cems::embedded::Mosquitto>, Receiver<Notice>, Outbox, S
     let settings = Settings {
         host: "127.0.0.1".to_owned(),
         port: broker.port(),
+        tls: None,
         client_id: "stuck".to_owned(),
         credentials: None,
         inflight: 100,

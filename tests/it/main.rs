@@ -73,6 +73,8 @@ mod mutated;
 mod time_zone;
 /// A broker that hangs.
 mod hung_broker;
+/// TLS to the broker: who is trusted, who is refused, and in which words.
+mod tls;
 /// An outlet moves to another gateway.
 mod moved;
 /// A gateway's spool is gone.

@@ -69,6 +69,7 @@ impl Herd {
         let settings = Settings {
             host: "127.0.0.1".to_owned(),
             port,
+            tls: None,
             client_id: "herd".to_owned(),
             credentials: None,
             inflight: 2000,

@@ -42,6 +42,7 @@ impl Spy {
         let settings = Settings {
             host: "127.0.0.1".to_owned(),
             port,
+            tls: None,
             client_id: format!("spy-{}", uuid::Uuid::now_v7().simple()),
             credentials: None,
             inflight: 2000,

@@ -22,6 +22,7 @@ use config::ValueKind;
 
 use sha2::{Digest, Sha256};
 
+use crate::config::broker;
 use crate::config::check;
 use crate::config::document::{Document, Section};
 use crate::config::gateway::library::Library;
@@ -102,13 +103,20 @@ pub fn gateway(document: &Document, text: &str, library: &mut Library) -> Option
 }
 
 fn mqtt(section: &mut Section<'_>, name: Option<&str>) -> Option<Mqtt> {
-    let url = section.required("url", check::broker_url());
+    let broker = broker::read(section);
     let user = section.optional("user", check::any_text());
     let password = section.optional("password", password());
     let inflight = section.with_default("inflight", check::small(1..=10_000), 2000);
-    let (host, port) = url?;
+    let broker = broker?;
     let user = user?.or_else(|| name.map(str::to_owned));
-    Some(Mqtt { host, port, user: user?, password: password?, inflight: inflight? })
+    Some(Mqtt {
+        host: broker.host,
+        port: broker.port,
+        tls: broker.tls,
+        user: user?,
+        password: password?,
+        inflight: inflight?,
+    })
 }
 
 /// Takes numbers too, so that a password of digits without quotes is not shown in a refusal.

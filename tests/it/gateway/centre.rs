@@ -8,6 +8,7 @@ use cems::mqtt::record::Epoch;
 use cems::mqtt::status::CentralStatus;
 use cems::mqtt::topic::CENTRAL_STATUS;
 use cems::shutdown::Shutdown;
+use jiff::SignedDuration;
 
 #[derive(Clone)]
 pub struct Received {
@@ -26,6 +27,8 @@ impl Received {
 struct State {
     received: Vec<Received>,
     receipts: bool,
+    /// How far its clock is ahead of the machine's; `None`: a centre of before, which says no time.
+    ahead: Option<SignedDuration>,
     outbox: Option<Outbox>,
 }
 
@@ -36,9 +39,14 @@ pub struct Centre {
 
 impl Centre {
     pub async fn start(port: u16) -> Centre {
-        let settings = Settings {
+        Centre::start_with(Centre::settings(port)).await
+    }
+
+    pub fn settings(port: u16) -> Settings {
+        Settings {
             host: "127.0.0.1".to_owned(),
             port,
+            tls: None,
             client_id: "test-centre".to_owned(),
             credentials: None,
             inflight: 1000,
@@ -46,7 +54,10 @@ impl Centre {
             subscriptions: ["live", "backfill", "status"].map(|lane| format!("cems/v1/+/{lane}")).to_vec(),
             acknowledge: Acknowledge::OnArrival,
             keep_alive: Duration::from_secs(5),
-        };
+        }
+    }
+
+    pub async fn start_with(settings: Settings) -> Centre {
         let shutdown = Shutdown::new();
         let mut notices = connect(settings, shutdown.clone());
         let state = Arc::new(Mutex::new(State::default()));
@@ -70,6 +81,11 @@ impl Centre {
     /// From now on, everything; what came before is receipted when it comes again.
     pub fn receipt_everything(&self) {
         self.state.lock().unwrap().receipts = true;
+    }
+
+    /// Its receipts say its time from now on.
+    pub fn clock_ahead(&self, by: SignedDuration) {
+        self.state.lock().unwrap().ahead = Some(by);
     }
 
     pub fn forget(&self) {
@@ -110,12 +126,16 @@ async fn take(state: &Arc<Mutex<State>>, message: Message) {
         properties: message.user_properties,
     };
     let receipt = receipt(gateway, &received);
-    let outbox = {
+    let (outbox, ahead) = {
         let mut state = state.lock().unwrap();
         state.received.push(received);
-        state.outbox.clone().filter(|_| state.receipts)
+        (state.outbox.clone().filter(|_| state.receipts), state.ahead)
     };
     if let (Some(outbox), Some(receipt)) = (outbox, receipt) {
+        let receipt = match ahead {
+            Some(ahead) => receipt.leaving(cems::clock::now() + ahead),
+            None => receipt,
+        };
         let topic = format!("cems/v1/{gateway}/receipt");
         let _gone = outbox.publish(&topic, Delivery::AtMostOnce, receipt.encode().unwrap(), Vec::new()).await;
     }

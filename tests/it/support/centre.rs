@@ -104,9 +104,14 @@ impl Centre {
             "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n{mqtt}\
              [http]\nlisten = \"127.0.0.1:0\"\n{more}"
         );
-        let config = cems::config::central::parse("central.toml", &text)
+        Centre::start_by(database, ("127.0.0.1".to_owned(), broker), &text).await
+    }
+
+    /// Starts one by a whole configuration.
+    pub async fn start_by(database: &str, broker: (String, u16), text: &str) -> Centre {
+        let config = cems::config::central::parse("central.toml", text)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let links = Links { database: database.to_owned(), broker: ("127.0.0.1".to_owned(), broker) };
+        let links = Links { database: database.to_owned(), broker };
         let (reporting, shutdown) = (Reporting::default(), Shutdown::new());
         let running = central::start(&config, &links, reporting.clone(), shutdown.clone()).await.unwrap();
         Centre { running: Some(running), reporting, shutdown }

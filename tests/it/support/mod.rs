@@ -5,6 +5,8 @@
 pub mod database;
 /// Servers that belong to one test, to be killed and paused at will.
 pub mod servers;
+/// Certificates, and brokers that ask for them.
+pub mod certificates;
 /// A disk whose power can be cut.
 pub mod disk;
 /// The one helper that waits.

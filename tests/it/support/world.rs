@@ -49,6 +49,7 @@ impl Sender {
         let settings = Settings {
             host: "127.0.0.1".to_owned(),
             port,
+            tls: None,
             client_id: gateway.to_owned(),
             credentials: None,
             inflight: 2000,
