@@ -54,6 +54,7 @@ impl Centre {
     /// For one gateway; it is connected when this returns.
     pub async fn start(port: u16, gateway: &'static str) -> Centre {
         let settings = Settings {
+            tls: None,
             host: "127.0.0.1".to_owned(),
             port,
             client_id: "bench-centre".to_owned(),

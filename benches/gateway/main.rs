@@ -113,13 +113,15 @@ impl Load {
         let (factor, ..) = plant::CHANNELS.get(usize::from(channel % 16)).unwrap();
         let number = channel / 16 + 1;
         let analyser = outlet / self.outlets_of_analyser;
-        let first = u16::try_from(outlet % self.outlets_of_analyser).unwrap() * (2 * self.floats + self.words);
+        let first =
+            u16::try_from(outlet % self.outlets_of_analyser).unwrap() * (2 * self.floats + self.words);
         write!(text, "[[outlet.channel]]\ncode = \"{factor}-{number}\"\nanalyser = \"gas-{analyser}\"\n")
             .unwrap();
         if channel < self.floats {
             write!(text, "register = {}\ntype = \"f32\"\norder = \"ABCD\"\n", first + channel * 2).unwrap();
         } else {
-            write!(text, "register = {}\ntype = \"u16\"\nscale = 0.1\n", first + channel + self.floats).unwrap();
+            write!(text, "register = {}\ntype = \"u16\"\nscale = 0.1\n", first + channel + self.floats)
+                .unwrap();
         }
     }
 }
@@ -185,7 +187,12 @@ async fn measure(load: &Load) {
     let place = tempfile::Builder::new().prefix("cems-bench-").tempdir().unwrap();
     let folder = tempfile::Builder::new().prefix("bench-gateway-").tempdir_in(disk()).unwrap();
     let mut broker = Mosquitto::start(place.path(), Access::Open).await.unwrap();
-    let slaves = Slaves::start(load.outlets / load.outlets_of_analyser, load.outlets_of_analyser, (load.floats, load.words)).await;
+    let slaves = Slaves::start(
+        load.outlets / load.outlets_of_analyser,
+        load.outlets_of_analyser,
+        (load.floats, load.words),
+    )
+    .await;
     let centre = Centre::start(broker.port(), GATEWAY).await;
     let config = folder.path().join("gateway.toml");
     let text = load.configuration(&folder.path().join("spool"), broker.port(), slaves.ports());

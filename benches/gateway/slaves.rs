@@ -84,7 +84,7 @@ async fn converse(mut stream: TcpStream, mut image: Image, requests: Arc<AtomicU
 }
 
 /// The answer to a request; its length.
-fn fill(answer: &mut [u8; HEAD + REGISTERS * 2], request: &[u8; REQUEST], image: &Image) -> usize {
+fn fill(answer: &mut [u8; HEAD + ANSWER * 2], request: &[u8; REQUEST], image: &Image) -> usize {
     let number = |at: usize| usize::from(u16::from_be_bytes([request[at], request[at + 1]]));
     let (function, from, bytes) = (request[7], number(8) * 2, number(10) * 2);
     assert!(function == 3 && from + bytes <= image.len(), "no such registers here: {request:?}");
