@@ -74,5 +74,6 @@ bench: ## Speed and memory, optimised build
 	@echo "bench: building with optimisation"
 	@mkdir -p target && rm -f target/bench.json
 	@cargo bench --locked --bench replay --bench spool --bench verify --bench storage --bench hour
+	@cargo bench --locked --bench gateway
 	@cargo bench --locked --bench ingest
 	@echo "bench: the table is in target/bench.json too; what it means: docs/performance.md"

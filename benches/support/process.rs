@@ -22,6 +22,17 @@ pub fn cpu(process: u32) -> f64 {
     fields.iter().sum::<f64>() / TICKS
 }
 
+/// How often its threads gave up the processor or lost it, so far.
+pub fn switches(process: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let of_thread = |task: fs::DirEntry| -> f64 {
+        let text = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let counts = text.lines().filter(|line| line.contains("ctxt_switches"));
+        counts.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum()
+    };
+    tasks.filter_map(Result::ok).map(of_thread).sum()
+}
+
 /// Its direct children.
 pub fn children(process: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();

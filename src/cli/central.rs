@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use crate::central::{self, Links};
 use crate::cli::exit_code::{FAILED, OK, WRONG_INPUT};
-use crate::clock;
 use crate::config;
 use crate::config::central::Timescale;
 use crate::embedded::{Access, Mosquitto, Postgres};
@@ -45,7 +44,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(WRONG_INPUT);
         }
     };
-    if let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
+    if let Err(problems) = tls::check(config.mqtt.tls.as_ref()) {
         eprintln!("{problems}");
         return ExitCode::from(WRONG_INPUT);
     }

@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit_code;
-use crate::clock;
 use crate::config::gateway::{Gateway, line_of_text, load};
 use crate::config::problem::{Problem, Problems};
 use crate::gateway;
@@ -52,9 +51,11 @@ enum Action {
 /// Runs the gateway, or asks a running one.
 pub fn run(arguments: &Arguments) -> ExitCode {
     start_logging(LogFormat::Text);
-    let plan = matches!(arguments.action, Action::Plan);
     // A plan that cannot be kept is what one wants to see.
-    let loaded = if plan { load(&arguments.config) } else { checked(&arguments.config) };
+    let loaded = match arguments.action {
+        Action::Plan => load(&arguments.config),
+        Action::Run | Action::Status => checked(&arguments.config),
+    };
     let config = match loaded {
         Ok(config) => config,
         Err(problems) => {
@@ -62,14 +63,16 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(exit_code::WRONG_INPUT);
         }
     };
-    if !plan && let Err(problems) = tls::check(config.mqtt.tls.as_ref(), clock::now()) {
-        eprintln!("{problems}");
-        return ExitCode::from(exit_code::WRONG_INPUT);
-    }
     let outcome = match arguments.action {
-        Action::Plan => return planned(&config, arguments),
-        Action::Run => work(config, arguments.config.clone()),
+        Action::Run => match tls::check(config.mqtt.tls.as_ref()) {
+            Ok(()) => work(config, arguments.config.clone()),
+            Err(problems) => {
+                eprintln!("{problems}");
+                return ExitCode::from(exit_code::WRONG_INPUT);
+            }
+        },
         Action::Status => show(&config, arguments.json),
+        Action::Plan => return planned(&config, arguments),
     };
     match outcome {
         Ok(()) => exit_code::OK,

@@ -21,6 +21,7 @@ pub mod room;
 /// A small second file that remembers how far the chain had come.
 pub mod witness;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ use crate::config::gateway::WhenFull;
 use crate::gateway::spool::format::{begin, entry, guarded, length, size, write_place};
 use crate::gateway::spool::room::Need;
 use crate::mqtt::receipt::Ranges;
-use crate::mqtt::record::{Body, Epoch, Hash, Record};
+use crate::mqtt::record::{Body, Epoch, Hash, Place, Record};
 
 pub use crate::gateway::spool::error::SpoolError;
 
@@ -69,6 +70,12 @@ pub struct Entry {
     pub bytes: Bytes,
 }
 
+/// A record that was just made, and its hash.
+struct Made {
+    entry: Entry,
+    hash: Hash,
+}
+
 /// An open spool.
 #[derive(Debug)]
 pub struct Spool {
@@ -81,6 +88,8 @@ pub struct Spool {
     bytes: u64,
     previous_cfg: Option<Hash>,
     made: bool,
+    /// Sequence number and time of the oldest record, while they are known without reading it.
+    oldest: Cell<Option<(u64, Timestamp)>>,
 }
 
 impl Spool {
@@ -119,6 +128,7 @@ impl Spool {
             bytes: 0,
             previous_cfg: None,
             made: true,
+            oldest: Cell::new(None),
         };
         let write = begin(&spool.database)?;
         {
@@ -186,8 +196,9 @@ impl Spool {
     /// [`SpoolError`]; then nothing has changed, except that after `Disk` it may have: open again and compare
     /// [`Spool::head`] with [`Spool::head_after`].
     pub fn commit(&mut self, bodies: &[Body], delete: &Ranges) -> Result<Vec<Entry>, SpoolError> {
-        let (entries, head) = self.encode(bodies);
-        let added: u64 = entries.iter().map(size).sum();
+        let made = self.encode(bodies);
+        let head = made.last().map_or(self.head, |made| made.hash);
+        let added: u64 = made.iter().map(|made| size(&made.entry)).sum();
         let (mut gone, mut freed) = (0_u64, 0_u64);
         guarded(|| {
             let write = begin(&self.database)?;
@@ -206,21 +217,26 @@ impl Spool {
                 if added > 0 && kept + added > capacity {
                     return Err(SpoolError::Full { held: kept, capacity });
                 }
-                for entry in &entries {
-                    let framed = format::value(&entry.bytes);
-                    records.insert(entry.seq, framed.as_slice()).map_err(redb::Error::from)?;
+                for Made { entry, hash } in &made {
+                    let bytes = format::CHECK_BYTES + entry.bytes.len();
+                    let mut value = records.insert_reserve(entry.seq, bytes).map_err(redb::Error::from)?;
+                    format::fill(value.as_mut(), *hash, &entry.bytes);
                 }
                 let mut meta = write.open_table(META).map_err(redb::Error::from)?;
-                write_place(&mut meta, self.next + length(entries.len()), head, self.settings.cfg)?;
+                write_place(&mut meta, self.next + length(made.len()), head, self.settings.cfg)?;
             }
             write.commit().map_err(redb::Error::from)?;
             Ok(())
         })?;
-        self.next += length(entries.len());
+        self.next += length(made.len());
         self.head = head;
-        self.records = (self.records + length(entries.len())).saturating_sub(gone);
+        self.records = (self.records + length(made.len())).saturating_sub(gone);
         self.bytes = (self.bytes + added).saturating_sub(freed);
-        Ok(entries)
+        let known = self.oldest.get().filter(|(seq, _)| !delete.contains(*seq));
+        // What was just made may be all that there is.
+        let first = made.first().zip(bodies.first()).filter(|_| self.records == length(made.len()));
+        self.oldest.set(first.map(|(made, body)| (made.entry.seq, body.at())).or(known));
+        Ok(made.into_iter().map(|made| made.entry).collect())
     }
 
     /// Records are made under this configuration from now on.
@@ -230,32 +246,28 @@ impl Spool {
 
     /// Bytes that a record of this body would take.
     pub fn size_of(&self, body: &Body) -> u64 {
-        self.encode(std::slice::from_ref(body)).0.iter().map(size).sum()
+        length(self.place(self.next, self.head).encode(body).len() + format::CHECK_BYTES)
     }
 
     /// The head that a commit of these bodies would give.
     pub fn head_after(&self, bodies: &[Body]) -> Hash {
-        self.encode(bodies).1
+        self.encode(bodies).last().map_or(self.head, |made| made.hash)
     }
 
-    fn encode(&self, bodies: &[Body]) -> (Vec<Entry>, Hash) {
+    fn place(&self, seq: u64, prev: Hash) -> Place<'_> {
+        Place { gateway: &self.settings.gateway, epoch: self.epoch, seq, prev, cfg: self.settings.cfg }
+    }
+
+    fn encode(&self, bodies: &[Body]) -> Vec<Made> {
         let (mut seq, mut head) = (self.next, self.head);
-        let mut entries = Vec::with_capacity(bodies.len());
+        let mut made = Vec::with_capacity(bodies.len());
         for body in bodies {
-            let record = Record {
-                gateway: self.settings.gateway.clone(),
-                epoch: self.epoch,
-                seq,
-                prev: head,
-                cfg: self.settings.cfg,
-                body: body.clone(),
-            };
-            let bytes = record.encode();
+            let bytes = self.place(seq, head).encode(body);
             head = Hash::of(&bytes);
-            entries.push(Entry { seq, bytes: bytes.into() });
+            made.push(Made { entry: Entry { seq, bytes: bytes.into() }, hash: head });
             seq += 1;
         }
-        (entries, head)
+        made
     }
 
     /// Gives room within the file that no record needs back to the disk. Takes seconds when much is held.
@@ -326,6 +338,9 @@ impl Spool {
     /// # Errors
     /// `Damaged` or `Disk`.
     pub fn oldest(&self) -> Result<Option<Timestamp>, SpoolError> {
+        if let Some((_, at)) = self.oldest.get() {
+            return Ok(Some(at));
+        }
         guarded(|| {
             let read = self.database.begin_read().map_err(redb::Error::from)?;
             let records = read.open_table(RECORDS).map_err(redb::Error::from)?;
@@ -333,6 +348,7 @@ impl Spool {
             let entry = entry(seq.value(), value.value())?;
             let record =
                 Record::decode(&entry.bytes).map_err(|defect| SpoolError::Damaged(defect.to_string()))?;
+            self.oldest.set(Some((record.seq, record.at())));
             Ok(Some(record.at()))
         })
     }

@@ -31,6 +31,9 @@ use crate::domain::scan::Scan;
 pub const VERSION: u32 = 1;
 /// The broker refuses larger messages; so do we.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// Bytes set aside for a record without readings, and for a reading; most need fewer.
+const SIZE: usize = 512;
+const READING_SIZE: usize = 40;
 
 /// A SHA-256 hash, 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +121,16 @@ pub enum Body {
     Event(Event),
 }
 
+impl Body {
+    /// The time that it is about.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Body::Scan(scan) => scan.at,
+            Body::Event(event) => event.at,
+        }
+    }
+}
+
 /// Something that happened at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -170,21 +183,35 @@ pub enum Defect {
     NotCanonical { at: usize },
 }
 
-impl Record {
-    /// The one and only byte form of this record, without line end.
-    pub fn encode(&self) -> Vec<u8> {
-        self.encode_into(Vec::with_capacity(1024))
+/// A record's place in its chain: all of it but the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'g> {
+    pub gateway: &'g str,
+    pub epoch: Epoch,
+    pub seq: u64,
+    pub prev: Hash,
+    pub cfg: Hash,
+}
+
+impl Place<'_> {
+    /// The one and only byte form of the record with this body, without line end.
+    pub fn encode(&self, body: &Body) -> Vec<u8> {
+        let size = match body {
+            Body::Scan(scan) => SIZE + scan.readings.len() * READING_SIZE,
+            Body::Event(_) => SIZE * 2,
+        };
+        self.encode_into(Vec::with_capacity(size), body)
     }
 
     /// The same at the end of `out`.
-    fn encode_into(&self, mut out: Vec<u8>) -> Vec<u8> {
-        let kind = match self.body {
+    fn encode_into(&self, mut out: Vec<u8>, body: &Body) -> Vec<u8> {
+        let kind = match body {
             Body::Scan(_) => "scan",
             Body::Event(_) => "event",
         };
         // Writing into a Vec cannot fail, and neither can encoding plain text or finite numbers as JSON.
         let _infallible = self.write_head(&mut out, kind);
-        let _infallible = match &self.body {
+        let _infallible = match body {
             Body::Scan(scan) => write_scan(&mut out, scan),
             Body::Event(event) => write_event(&mut out, event),
         };
@@ -204,6 +231,17 @@ impl Record {
         out.extend_from_slice(br#"","#);
         Ok(())
     }
+}
+
+impl Record {
+    /// The one and only byte form of this record, without line end.
+    pub fn encode(&self) -> Vec<u8> {
+        self.place().encode(&self.body)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { gateway: &self.gateway, epoch: self.epoch, seq: self.seq, prev: self.prev, cfg: self.cfg }
+    }
 
     /// Reads one line (without line end) and makes sure that its bytes are the canonical ones.
     ///
@@ -215,17 +253,14 @@ impl Record {
 
     /// The time that the record is about.
     pub fn at(&self) -> Timestamp {
-        match &self.body {
-            Body::Scan(scan) => scan.at,
-            Body::Event(event) => event.at,
-        }
+        self.body.at()
     }
 }
 
 /// Reads whatever it is, and compares its canonical form with the bytes.
 fn slowly(line: &[u8]) -> Result<Record, Defect> {
     let record = written::read(line)?;
-    let canonical = record.encode_into(Vec::with_capacity(line.len() + 64));
+    let canonical = record.place().encode_into(Vec::with_capacity(line.len() + 64), &record.body);
     if canonical == line {
         return Ok(record);
     }

@@ -46,12 +46,13 @@ pub fn ends_soon(until: Timestamp, now: Timestamp) -> Option<String> {
     })
 }
 
-/// Checks the files of a role before it starts, if it has any.
+/// Checks the files of a role before it starts, if it has any. Not whether our certificate is in force: one that has ended is no reason
+/// to measure nothing after a power cut. The connection says so, and takes the renewed one without a restart.
 ///
 /// # Errors
 /// See [`load`].
-pub fn check(files: Option<&Tls>, now: Timestamp) -> Result<(), Problems> {
-    files.map_or(Ok(()), |files| load(files, now).map(drop))
+pub fn check(files: Option<&Tls>) -> Result<(), Problems> {
+    files.map_or(Ok(()), |files| read_files(files, None).map(drop))
 }
 
 /// Reads the files. Blocks while it does.
@@ -60,6 +61,11 @@ pub fn check(files: Option<&Tls>, now: Timestamp) -> Result<(), Problems> {
 /// Every file that cannot be read or does not hold what it should, a key of another certificate, and a client certificate
 /// that is not in force at `now`.
 pub fn load(files: &Tls, now: Timestamp) -> Result<Keys, Problems> {
+    read_files(files, Some(now))
+}
+
+/// As [`load`]; without a time, in force or not.
+fn read_files(files: &Tls, now: Option<Timestamp>) -> Result<Keys, Problems> {
     let (roots, proof) =
         (roots(&files.ca), files.client.as_ref().map(|client| proof(client, now)).transpose());
     let (roots, proof) = match (roots, proof) {
@@ -105,7 +111,7 @@ struct Proof {
     until: Timestamp,
 }
 
-fn proof(client: &Client, now: Timestamp) -> Result<Proof, Vec<Problem>> {
+fn proof(client: &Client, now: Option<Timestamp>) -> Result<Proof, Vec<Problem>> {
     let chain = certificates(&client.certificate);
     let in_force =
         chain.as_deref().ok().and_then(|chain| chain.first()).map(|own| in_force(client, own, now));
@@ -117,7 +123,7 @@ fn proof(client: &Client, now: Timestamp) -> Result<Proof, Vec<Problem>> {
 }
 
 /// The end of our own certificate.
-fn in_force(client: &Client, own: &CertificateDer<'_>, now: Timestamp) -> Result<Timestamp, Problem> {
+fn in_force(client: &Client, own: &CertificateDer<'_>, now: Option<Timestamp>) -> Result<Timestamp, Problem> {
     let file = &client.certificate;
     let Some(Validity { from, until }) = validity(own) else {
         return Err(problem(
@@ -126,6 +132,7 @@ fn in_force(client: &Client, own: &CertificateDer<'_>, now: Timestamp) -> Result
             "our certificate first, then those that lead to its authority; have the file made again",
         ));
     };
+    let Some(now) = now else { return Ok(until) };
     // The day is enough, and the same words come at each attempt of that day.
     let clock = format!("or set this machine's clock, which says {}", now.strftime("%F"));
     if now >= until {

@@ -45,7 +45,7 @@ fn the_example_says_what_its_comments_say() {
     let temperature = measured[0].conversion;
     assert_eq!((temperature.scale, temperature.offset, temperature.under), (0.0125, -50.0, Some(3600.0)));
     let moisture = measured[1];
-    assert_eq!((moisture.period, moisture.fresh), (Duration::from_secs(60), Some((Table::Input, 8))));
+    assert_eq!((moisture.period, moisture.fresh), (Duration::from_mins(1), Some((Table::Input, 8))));
     assert_eq!(moisture.statuses.len(), 1);
     let nox = measured[2];
     assert_eq!((nox.place.number, nox.place.order), (Number::F64, Order::Dcba));
@@ -179,6 +179,10 @@ fn each_mistake_of_a_line_is_named() {
         ("max_registers = 60", "max_registers = 126", "analyser[2].max_registers", "from 1 to 125"),
         ("max_gap = 4 ", "max_gap = 121 ", "analyser[2].max_gap", "from 0 to 120"),
     ]);
+}
+
+#[test]
+fn two_lines_are_two() {
     let second = "[[line]]\nname = \"bus 2\"\nlink = \"rtu:///dev/ttyS0\"\nbaud = 9600\n\n[[analyser]]\nname = \"gas\"";
     refused(&[
         ("[[analyser]]\nname = \"gas\"", second, "line[1].link", "one [[line]] for all analysers there"),
@@ -302,7 +306,6 @@ fn each_mistake_of_a_channels_value_is_named() {
     let raw = "raw_range = [4000, 20000]";
     let to = "convert_to = \"mg/m3\"";
     let nox = "unit = \"ppm\" ";
-    let quality = "mask = 0x00FF, good = [0, 192], flag = \"D\"";
     refused(&[
         (raw, "raw_range = [4000, 4000]", "outlet[1].channel[1].raw_range", "two different numbers"),
         (raw, "raw_range = [4000]", "outlet[1].channel[1].raw_range", "two different numbers"),
@@ -344,6 +347,13 @@ fn each_mistake_of_a_channels_value_is_named() {
             "outlet[1].channel[0].molar_mass_g_mol",
             "from 1 to 1000",
         ),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_when_a_value_counts_is_named() {
+    let quality = "mask = 0x00FF, good = [0, 192], flag = \"D\"";
+    refused(&[
         (
             "period_ms = 60000",
             "period_ms = 7000",

@@ -10,13 +10,16 @@ use redb::{Database, Durability};
 use crate::gateway::spool::{Entry, SpoolError};
 use crate::mqtt::record::Hash;
 
-const CHECK_BYTES: usize = 8;
+pub const CHECK_BYTES: usize = 8;
 
-/// What stands in the file for a record.
-pub fn value(bytes: &[u8]) -> Vec<u8> {
-    let mut value = Hash::of(bytes).0.get(..CHECK_BYTES).unwrap_or_default().to_vec();
-    value.extend_from_slice(bytes);
-    value
+/// Writes what stands in the file for a record with this hash: [`CHECK_BYTES`] of it, then the record's bytes.
+pub fn fill(value: &mut [u8], hash: Hash, bytes: &[u8]) {
+    if let (Some((check, rest)), Some(digits)) =
+        (value.split_first_chunk_mut::<CHECK_BYTES>(), hash.0.first_chunk::<CHECK_BYTES>())
+    {
+        *check = *digits;
+        rest.copy_from_slice(bytes);
+    }
 }
 
 pub fn begin(database: &Database) -> Result<redb::WriteTransaction, SpoolError> {

@@ -42,6 +42,7 @@ fn part(capacity: u64, percent: u8) -> u64 {
 /// What a gateway's scans need: how many an hour, and how large they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Need {
+    outlets: usize,
     per_hour: f64,
     scan_bytes: f64,
 }
@@ -55,13 +56,20 @@ const READING_BYTES: f64 = 20.0;
 impl Need {
     /// Of outlets with a period and a number of channels each; the size is an estimate until scans are measured.
     pub fn of(outlets: impl IntoIterator<Item = (Duration, usize)>) -> Need {
-        let (mut per_hour, mut bytes) = (0.0, 0.0);
+        let (mut count, mut per_hour, mut bytes) = (0, 0.0, 0.0);
         for (period, channels) in outlets {
+            count += 1;
             let rate = 3600.0 / period.as_secs_f64().max(0.001);
             per_hour += rate;
             bytes += rate * (HEAD_BYTES + READING_BYTES * number(channels as u64));
         }
-        Need { per_hour, scan_bytes: if per_hour > 0.0 { bytes / per_hour } else { HEAD_BYTES } }
+        let scan_bytes = if per_hour > 0.0 { bytes / per_hour } else { HEAD_BYTES };
+        Need { outlets: count, per_hour, scan_bytes }
+    }
+
+    /// Outlets that are scanned.
+    pub fn outlets(&self) -> usize {
+        self.outlets
     }
 
     /// A spool that holds so many records tells their size.

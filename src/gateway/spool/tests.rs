@@ -79,6 +79,30 @@ fn deleting_is_for_ever_and_numbers_are_not_used_again() {
 }
 
 #[test]
+fn the_oldest_record_is_known_whatever_is_made_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path());
+    // What is made, what is deleted with it, and what is then the oldest.
+    let steps = [
+        (0..0, (0, 0), None),
+        (10..13, (0, 0), Some(10)),
+        (13..14, (1, 2), Some(10)),
+        (14..15, (0, 0), Some(13)),
+        (15..17, (0, 99), Some(15)),
+        (17..17, (0, 99), None),
+        (17..18, (0, 99), Some(17)),
+    ];
+    for (made, deleted, oldest) in steps {
+        spool.commit(&bodies(made.clone()), &Ranges::from_pairs([deleted])).unwrap();
+        let oldest = oldest.map(|second| Timestamp::from_second(second).unwrap());
+        assert_eq!(spool.oldest().unwrap(), oldest, "{made:?} {deleted:?}");
+        drop(spool);
+        spool = open(folder.path());
+        assert_eq!(spool.oldest().unwrap(), oldest, "{made:?} {deleted:?}, opened again");
+    }
+}
+
+#[test]
 fn the_newest_run_comes_first_within_its_bounds() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path());

@@ -31,7 +31,7 @@ pub fn read<'d>(root: &mut Section<'d>) -> Lines<'d> {
             section.problem("name", "a name that another line has", "each line has a name of its own");
         }
         if let Some(line) = &line
-            && lines.to(line.link.target()).is_some()
+            && lines.to(&line.link.target()).is_some()
         {
             let found = format!("{:?}, where another line goes", line.link.target());
             section.problem(
@@ -125,11 +125,11 @@ impl Link {
     }
 }
 
-impl<'d> Lines<'d> {
+impl Lines<'_> {
     /// The names of all that have one of their own.
     pub fn names(&self) -> String {
-        let named = self.0.iter().filter(|line| line.section.is_some());
-        let names: Vec<&str> = named.filter_map(|line| line.name.as_deref()).collect();
+        let own = self.0.iter().filter(|line| line.section.is_some());
+        let names: Vec<&str> = own.filter_map(|line| line.name.as_deref()).collect();
         if names.is_empty() { "there is none".to_owned() } else { names.join(", ") }
     }
 
@@ -139,13 +139,13 @@ impl<'d> Lines<'d> {
     }
 
     /// Index of the line that goes there.
-    fn to(&self, target: String) -> Option<usize> {
+    fn to(&self, target: &str) -> Option<usize> {
         self.0.iter().position(|known| known.line.as_ref().is_some_and(|line| line.link.target() == target))
     }
 
     /// Index of the line with this link, which an analyser in `section` has written; a new one the first time.
     pub fn with_link(&mut self, section: &Section<'_>, link: Link) -> Option<usize> {
-        if let Some(index) = self.to(link.target()) {
+        if let Some(index) = self.to(&link.target()) {
             if self.line(index).is_some_and(|line| line.link != link) {
                 let found = format!("{:?}, where another line goes with another protocol", link.target());
                 section.problem(
@@ -162,14 +162,14 @@ impl<'d> Lines<'d> {
             Link::RtuOverTcp { address } => format!("rtu+tcp://{address}"),
             Link::Serial(_) => link.target(),
         };
-        let line = Line {
+        let new = Line {
             name: name.clone(),
             turnaround: Duration::ZERO,
             usual_answer: usual_answer(&link),
             slowest_answer: SLOWEST_ANSWER,
             link,
         };
-        self.0.push(Known { name: Some(name), line: Some(line), section: None });
+        self.0.push(Known { name: Some(name), line: Some(new), section: None });
         Some(self.0.len() - 1)
     }
 

@@ -38,16 +38,17 @@ enum Type {
 
 /// Where a value is.
 pub fn value_place(section: &mut Section<'_>) -> Option<Place> {
-    place(section, TYPES.split_last().map_or(&[], |(_text, values)| values), Some(None))
+    place(section, TYPES.split_last().map_or(&[], |(_text, values)| values))
 }
 
 /// Where a number or a text is.
 pub fn any_place(section: &mut Section<'_>) -> Option<Place> {
-    let registers = section.optional("registers", small::<u16>(1..=125));
-    place(section, &TYPES, registers)
+    place(section, &TYPES)
 }
 
-fn place(section: &mut Section<'_>, types: &[(&str, Type)], registers: Option<Option<u16>>) -> Option<Place> {
+fn place(section: &mut Section<'_>, types: &[(&str, Type)]) -> Option<Place> {
+    let has_texts = types.len() == TYPES.len();
+    let registers = if has_texts { section.optional("registers", small::<u16>(1..=125)) } else { Some(None) };
     let address = section.required("register", small::<u16>(0..=65_535));
     let table = table(section);
     let written = section.required("type", one_of(types));

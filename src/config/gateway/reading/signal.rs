@@ -9,18 +9,31 @@ use crate::config::gateway::Conversion;
 use crate::domain::unit::{NoConversion, Unit, UnitConversion};
 
 /// As written; `None` for what is not.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Signal {
-    scaling: Option<Scaling>,
+    scaling: Scaling,
     under: Option<f64>,
     over: Option<f64>,
     unit: Option<Unit>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Scaling {
-    scale: f64,
-    offset: f64,
+enum Scaling {
+    /// The raw number is the value.
+    Unsaid,
+    Linear {
+        scale: f64,
+        offset: f64,
+    },
+}
+
+impl Scaling {
+    const fn is_said(self) -> bool {
+        match self {
+            Scaling::Unsaid => false,
+            Scaling::Linear { .. } => true,
+        }
+    }
 }
 
 /// Keys of the scale, by whichever of them it is written.
@@ -36,7 +49,7 @@ pub fn signal(section: &mut Section<'_>) -> Option<Signal> {
     Some(Signal { scaling: scaling?, under: under?, over: over?, unit: unit? })
 }
 
-fn scaling(section: &mut Section<'_>) -> Option<Option<Scaling>> {
+fn scaling(section: &mut Section<'_>) -> Option<Scaling> {
     let scale = section.optional("scale", number(-LARGEST..=LARGEST));
     let offset = section.optional("offset", number(-LARGEST..=LARGEST));
     let raw = section.optional("raw_range", range());
@@ -49,8 +62,8 @@ fn scaling(section: &mut Section<'_>) -> Option<Option<Scaling>> {
     let [raw, value] = match (raw, value) {
         (None, None) => {
             let written = scale.is_some() || offset.is_some();
-            let scaling = Scaling { scale: scale.unwrap_or(1.0), offset: offset.unwrap_or(0.0) };
-            return Some(written.then_some(scaling));
+            let linear = Scaling::Linear { scale: scale.unwrap_or(1.0), offset: offset.unwrap_or(0.0) };
+            return Some(if written { linear } else { Scaling::Unsaid });
         }
         (Some(raw), Some(value)) => [raw, value],
         (Some(_), None) => {
@@ -77,7 +90,7 @@ fn scaling(section: &mut Section<'_>) -> Option<Option<Scaling>> {
         section.problem("value_range", "a scale that is no number", "ends that are farther apart");
         return None;
     }
-    Some(Some(Scaling { scale, offset: low - raw_low * scale }))
+    Some(Scaling::Linear { scale, offset: low - raw_low * scale })
 }
 
 /// Both ends of a range, which may fall.
@@ -115,7 +128,7 @@ impl Signal {
     pub fn completed(self, section: &Section<'_>, by: Signal) -> Option<Signal> {
         let first = SCALING.into_iter().find(|key| section.has(key)).unwrap_or("scale");
         let twice = [
-            (first, self.scaling.is_some() && by.scaling.is_some()),
+            (first, self.scaling.is_said() && by.scaling.is_said()),
             ("raw_min", self.under.is_some() && by.under.is_some()),
             ("raw_max", self.over.is_some() && by.over.is_some()),
             ("unit", self.unit.is_some() && by.unit.is_some()),
@@ -132,7 +145,7 @@ impl Signal {
             return None;
         }
         Some(Signal {
-            scaling: self.scaling.or(by.scaling),
+            scaling: if self.scaling.is_said() { self.scaling } else { by.scaling },
             under: self.under.or(by.under),
             over: self.over.or(by.over),
             unit: self.unit.or(by.unit),
@@ -151,14 +164,11 @@ impl Signal {
     /// With the unit that the channel in `section` converts to.
     pub fn conversion(&self, section: &Section<'_>, target: Target) -> Option<Conversion> {
         let unit = self.unit_conversion(section, target)?;
-        let scaling = self.scaling.unwrap_or(Scaling { scale: 1.0, offset: 0.0 });
-        Some(Conversion {
-            scale: scaling.scale,
-            offset: scaling.offset,
-            under: self.under,
-            over: self.over,
-            unit,
-        })
+        let (scale, offset) = match self.scaling {
+            Scaling::Unsaid => (1.0, 0.0),
+            Scaling::Linear { scale, offset } => (scale, offset),
+        };
+        Some(Conversion { scale, offset, under: self.under, over: self.over, unit })
     }
 
     fn unit_conversion(

@@ -27,20 +27,18 @@ pub struct Trust {
 /// `status`, `quality`, `fresh` of a channel or a point.
 pub fn trust(section: &mut Section<'_>) -> Option<Trust> {
     let statuses = statuses(section);
-    let quality = match section.optional_table("quality") {
-        Some(mut quality) => self::quality(&mut quality).map(Some),
-        None => known_absent(section, "quality"),
-    };
-    let fresh = match section.optional_table("fresh") {
-        Some(mut fresh) => register(&mut fresh).map(Some),
-        None => known_absent(section, "fresh"),
-    };
-    Some(Trust { statuses: statuses?, quality: quality?, fresh: fresh? })
-}
-
-/// `Some(None)` where nothing is written; what is written and is no table has its problem already.
-fn known_absent<T>(section: &Section<'_>, key: &str) -> Option<Option<T>> {
-    (!section.has(key)).then_some(None)
+    let quality = section.optional_table("quality").map(|mut table| quality(&mut table));
+    let fresh = section.optional_table("fresh").map(|mut table| register(&mut table));
+    // What is written and is no table has its problem already.
+    let no_table = (quality.is_none() && section.has("quality")) || (fresh.is_none() && section.has("fresh"));
+    if no_table {
+        return None;
+    }
+    Some(Trust {
+        statuses: statuses?,
+        quality: if let Some(quality) = quality { Some(quality?) } else { None },
+        fresh: if let Some(fresh) = fresh { Some(fresh?) } else { None },
+    })
 }
 
 /// `[status]`, or several `[[status]]`.

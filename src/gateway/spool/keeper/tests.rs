@@ -72,6 +72,22 @@ async fn a_start_a_changed_configuration_and_fresh_records_are_told() {
 }
 
 #[tokio::test]
+async fn receipted_records_go_with_the_next_ones_or_by_themselves_after_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keeper, thread, _notices) = begin(settings(folder.path()));
+    keeper.keep(vec![marker("a")]);
+    until(&keeper, |state| state.records == 2).await;
+    assert!(keeper.delete(Ranges::from_pairs([(0, 1)])));
+    assert_eq!(events(&keeper).await, ["start", "test"], "nothing is committed for it alone");
+    keeper.keep(vec![marker("b")]);
+    until(&keeper, |state| state.records != 2).await;
+    assert_eq!(keeper.state().borrow().records, 1, "deleted by the commit that keeps the next");
+    assert!(keeper.delete(Ranges::from_pairs([(2, 2)])));
+    until(&keeper, |state| state.records == 0).await;
+    end(keeper, thread);
+}
+
+#[tokio::test]
 async fn a_full_spool_holds_alarms_and_recovers_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let (keeper, thread, _notices) = begin(settings(folder.path()));

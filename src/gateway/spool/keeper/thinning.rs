@@ -11,7 +11,7 @@ use crate::config::gateway::WhenFull;
 use crate::domain::scan::Scan;
 use crate::gateway::event;
 use crate::gateway::spool::room;
-use crate::mqtt::record::{Body, event as name, time_text};
+use crate::mqtt::record::{Body, MAX_MESSAGE_BYTES, event as name, time_text};
 
 /// How often a record tells how many scans were left out.
 const TELL_EVERY: Duration = Duration::from_mins(10);
@@ -37,6 +37,12 @@ struct Period {
 impl Thinning {
     pub fn new(capacity: u64, when_full: WhenFull) -> Thinning {
         Thinning { capacity, when_full, period: None, left_out: 0 }
+    }
+
+    /// Whether so many more records could be the ones that fill a spool that holds `used` bytes, or it is full already.
+    pub fn matters(&self, used: u64, records: usize) -> bool {
+        let most = u64::try_from(records.saturating_mul(MAX_MESSAGE_BYTES)).unwrap_or(u64::MAX);
+        self.period.is_some() || used.saturating_add(most) > self.capacity
     }
 
     /// Takes those scans out of `held` that are not to become records, for a spool that holds `used` bytes, and puts the
@@ -189,6 +195,18 @@ mod tests {
         thinning.admit(&mut held, 950, now, ten);
         assert_eq!(told(&held), ["end 2", "184", "186"]);
         assert_eq!((thinning.alarm(), thinning.left_out()), (None, 63));
+    }
+
+    #[test]
+    fn sizes_matter_only_near_the_end_and_while_scans_are_left_out() {
+        let capacity = 1 << 30;
+        let mut thinning = Thinning::new(capacity, WhenFull::Thin);
+        let ten_records = 10 * u64::try_from(MAX_MESSAGE_BYTES).unwrap();
+        assert!(!thinning.matters(capacity - ten_records, 10));
+        assert!(thinning.matters(capacity - ten_records + 1, 10));
+        assert!(thinning.matters(0, usize::MAX));
+        thinning.admit(&mut scans(0..2), capacity, crate::clock::monotonic(), ten);
+        assert!(thinning.matters(0, 0), "its end is still to be told");
     }
 
     #[test]

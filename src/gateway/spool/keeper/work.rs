@@ -2,6 +2,8 @@
 
 /// What goes into a commit.
 mod commit;
+/// What may be deleted and waits for it.
+mod receipted;
 /// What is said of it.
 mod told;
 
@@ -19,6 +21,7 @@ use crate::clock;
 use crate::gateway::event;
 use crate::gateway::spool::keeper::reserve::Reserve;
 use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
+use crate::gateway::spool::keeper::work::receipted::Receipted;
 use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, Reconfigure, State};
 use crate::gateway::spool::room::Need;
 use crate::gateway::spool::witness::Witness;
@@ -29,6 +32,9 @@ use crate::telemetry::Readiness;
 
 /// Records held in memory at most while the disk fails. The second half is for minute scans and events.
 const HELD_MAX: usize = 10_000;
+/// Scans of several outlets come at the same tick, one soon after the other: the first waits so long for the others, and one commit is
+/// for all.
+const GATHER: Duration = Duration::from_millis(5);
 /// Records of one commit at most.
 const COMMIT_MAX: usize = 1000;
 const RETRY: Duration = Duration::from_secs(1);
@@ -50,6 +56,8 @@ pub struct Work {
     spool: Option<Spool>,
     /// Not yet on disk, oldest first.
     held: VecDeque<Body>,
+    /// Receipted, to be deleted by the next commit.
+    receipted: Receipted,
     lost: Option<Lost>,
     trouble: Option<Trouble>,
     thinning: Thinning,
@@ -117,6 +125,7 @@ impl Work {
             report,
             spool: None,
             held: VecDeque::new(),
+            receipted: Receipted::default(),
             lost: None,
             trouble: None,
             retry_at: clock::monotonic(),
@@ -141,7 +150,12 @@ impl Work {
         loop {
             let mut batch = Batch::default();
             match commands.recv_timeout(RETRY) {
-                Ok(command) => self.sort(command, &mut batch),
+                Ok(command) => {
+                    if matches!(command, Command::Keep(_)) && self.settings.need.outlets() > 1 {
+                        std::thread::sleep(GATHER);
+                    }
+                    self.sort(command, &mut batch);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => batch.close = true,
             }
@@ -187,7 +201,7 @@ impl Work {
             if self.held.len() < most {
                 self.held.push_back(body);
             } else {
-                self.lose(1, time_of(&body));
+                self.lose(1, body.at());
             }
         }
     }
@@ -214,7 +228,12 @@ impl Work {
         self.make_room();
         // A new epoch is told before its records are.
         self.resynchronise();
-        self.commit_held(&Ranges::from_pairs(batch.delete));
+        self.receipted.add(batch.delete, clock::monotonic());
+        let in_need = self.trouble.is_some() || self.level > 0 || self.reserve.is_given_up();
+        let goes =
+            batch.close || in_need || !self.held.is_empty() || self.receipted.presses(clock::monotonic());
+        let delete = if goes { std::mem::take(&mut self.receipted) } else { Receipted::default() };
+        self.commit_held(&delete.ranges());
         for KeepPast { bodies, reply } in batch.past {
             // Nobody waits for the answer of a caller that went away.
             let _gone = reply.send(self.keep_past(&bodies));
@@ -270,6 +289,8 @@ impl Work {
             self.held.push_front(body);
         }
         self.settings.need.start_from(spool.records(), spool.bytes());
+        // What was receipted may be of another epoch; the publisher is told the whole content, and is receipted it again.
+        self.receipted = Receipted::default();
         self.spool = Some(spool);
         self.resync = true;
         self.remember();
@@ -389,12 +410,5 @@ impl Work {
             Ok(()) => self.witnessed = true,
             Err(error) => tracing::warn!(%error, "the spool's witness cannot be written"),
         }
-    }
-}
-
-fn time_of(body: &Body) -> Timestamp {
-    match body {
-        Body::Scan(scan) => scan.at,
-        Body::Event(event) => event.at,
     }
 }

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::gateway::event;
 use crate::gateway::spool::format::size;
 use crate::gateway::spool::keeper::work::{COMMIT_MAX, Work};
+use crate::gateway::spool::room::Need;
 use crate::gateway::spool::{Entry, SpoolError, room};
 use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, event as name};
@@ -23,20 +24,21 @@ impl Work {
             if most_now > 0 {
                 self.thin();
             }
-            let count = self.held.len().min(most_now);
             let Some(spool) = self.spool.as_mut() else { return };
+            let held = self.held.make_contiguous();
+            let bodies = held.get(..most_now).unwrap_or(held);
+            let count = bodies.len();
             if count == 0 && delete.is_empty() {
                 return;
             }
-            let bodies: Vec<Body> = self.held.range(..count).cloned().collect();
-            match spool.commit(&bodies, &delete) {
+            match spool.commit(bodies, &delete) {
                 Ok(entries) => {
+                    measure(&mut self.settings.need, bodies, &entries);
                     self.held.drain(..count);
                     self.compaction.wanted |= no_space && !delete.is_empty();
                     delete = Ranges::default();
                     self.look_at_level();
                     if count > 0 {
-                        self.measure(&bodies, &entries);
                         self.tell_publisher(entries);
                         self.recover();
                     }
@@ -50,7 +52,7 @@ impl Work {
                     most = count / 2;
                 }
                 Err(error) => {
-                    self.doubtful = Some((spool.head_after(&bodies), count));
+                    self.doubtful = Some((spool.head_after(bodies), count));
                     self.fail(&error);
                     return;
                 }
@@ -61,6 +63,10 @@ impl Work {
     /// Leaves out the scans that a full spool does not take.
     fn thin(&mut self) {
         let Some(spool) = &self.spool else { return };
+        // Far from full, nobody needs to know the size of each record.
+        if !self.thinning.matters(spool.bytes(), self.held.len()) {
+            return;
+        }
         let was = self.thinning.alarm();
         self.thinning.admit(&mut self.held, spool.bytes(), clock::monotonic(), |body| spool.size_of(body));
         let is = self.thinning.alarm();
@@ -86,14 +92,6 @@ impl Work {
                 "the spool's level"
             );
             self.held.push_back(event::spool_level(before, &state));
-        }
-    }
-
-    fn measure(&mut self, bodies: &[Body], entries: &[Entry]) {
-        for (body, entry) in bodies.iter().zip(entries) {
-            if let Body::Scan(_) = body {
-                self.settings.need.measure(size(entry));
-            }
         }
     }
 
@@ -124,6 +122,14 @@ impl Work {
                 ("reason", "the spool took no records for longer than memory could hold them".to_owned()),
             ];
             self.held.push_back(event::now(name::LOST_RANGE, detail));
+        }
+    }
+}
+
+fn measure(need: &mut Need, bodies: &[Body], entries: &[Entry]) {
+    for (body, entry) in bodies.iter().zip(entries) {
+        if let Body::Scan(_) = body {
+            need.measure(size(entry));
         }
     }
 }
