@@ -37,7 +37,7 @@ impl Slaves {
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     stream.set_nodelay(true).unwrap();
-                    tokio::spawn(converse(stream, image, Arc::clone(&counter)));
+                    tokio::spawn(converse(stream, Box::new(image), Arc::clone(&counter)));
                 }
             });
         }
@@ -68,7 +68,7 @@ fn image(seed: u64, runs: usize, (floats, words): (u16, u16)) -> Image {
 }
 
 /// Answers until the peer hangs up. Requests may come in parts, or several at once.
-async fn converse(mut stream: TcpStream, mut image: Image, requests: Arc<AtomicU64>) {
+async fn converse(mut stream: TcpStream, mut image: Box<Image>, requests: Arc<AtomicU64>) {
     let mut request = [0; REQUEST];
     let mut answer = [0; HEAD + ANSWER * 2];
     let mut served = 0_u16;

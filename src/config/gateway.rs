@@ -12,6 +12,7 @@ pub mod template;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::broker::Tls;
@@ -220,7 +221,7 @@ impl Channel {
 /// Where a channel's readings come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    Register(Measured),
+    Register(Arc<Measured>),
     /// Not measured: always this value, flagged "set by hand".
     Constant(f64),
 }

@@ -29,9 +29,10 @@ pub struct Answer {
 impl Answer {
     /// The words of one place, if they were all read.
     fn at(&self, spot: Spot) -> Option<&[u16]> {
-        let end = spot.offset + spot.count;
-        let hole = self.holes.iter().any(|(from, count)| *from < end && spot.offset < from + count);
-        if hole { None } else { self.words.get(spot.offset..end) }
+        let from = usize::from(spot.offset);
+        let end = from + usize::from(spot.count);
+        let hole = self.holes.iter().any(|(first, count)| *first < end && from < first + count);
+        if hole { None } else { self.words.get(from..end) }
     }
 }
 
@@ -70,20 +71,23 @@ pub struct Assembly {
     /// What is asked, by analyser.
     pub inquiries: Vec<Arc<Inquiry>>,
     channels: Vec<(ChannelCode, Origin)>,
+    /// By inquiry: the analyser's own status registers.
+    statuses: Vec<Vec<(Spot, StatusRegister)>>,
     checks: Vec<Checked>,
 }
 
 /// Where a channel's readings come from.
 enum Origin {
     Constant(f64),
-    Measured(Box<Found>),
+    Measured(Found),
 }
 
 struct Found {
     inquiry: usize,
-    measured: Measured,
+    measured: Arc<Measured>,
     value: Spot,
-    statuses: Vec<(Spot, StatusRegister)>,
+    /// Of the channel's own status registers, in their order.
+    statuses: Vec<Spot>,
     quality: Option<Spot>,
     fresh: Option<Spot>,
     /// What the register of `fresh` held last.
@@ -105,9 +109,14 @@ impl Assembly {
     /// For one outlet.
     pub fn new(config: &Gateway, outlet: &Outlet) -> Assembly {
         let inquiries = inquiries(config, outlet);
-        let mut checks = Vec::new();
+        let (mut checks, mut statuses) = (Vec::new(), Vec::new());
         for (index, inquiry) in inquiries.iter().enumerate() {
             let Some(analyser) = config.analysers.get(inquiry.analyser) else { continue };
+            let spot = |status: &StatusRegister| {
+                let found = inquiry.spot(Block::new(status.table, status.address, 1), outlet.period);
+                (found.unwrap_or(Spot::NOWHERE), status.clone())
+            };
+            statuses.push(analyser.statuses.iter().map(spot).collect());
             for check in &analyser.checks {
                 if let Some(spot) = inquiry.spot(Block::of(&check.place), outlet.period) {
                     let analyser = analyser.name.clone();
@@ -124,19 +133,24 @@ impl Assembly {
         let origin = |channel: &Channel| match &channel.source {
             Source::Constant(value) => Some(Origin::Constant(*value)),
             Source::Register(measured) => {
-                let found = Found::new(config, outlet, (&inquiries, &checks), (channel.code, measured));
-                found.map(|found| Origin::Measured(Box::new(found)))
+                Found::new((&inquiries, &checks), (channel.code, measured)).map(Origin::Measured)
             }
         };
         let channels = outlet.channels.iter().filter_map(|channel| Some((channel.code, origin(channel)?)));
         let channels = channels.collect();
-        Assembly { outlet: outlet.code.clone(), inquiries, channels, checks }
+        Assembly { outlet: outlet.code.clone(), inquiries, channels, statuses, checks }
     }
 
     /// The scan that these answers make, and the checks whose outcome changed. Every channel that is due is in it; what has no
     /// answer says so. `answered` has the answers by inquiry; `None` when nothing came at all.
     pub fn scan(&mut self, at: Timestamp, answered: &[Option<Answers>]) -> (Scan, Vec<Finding>) {
         let findings = self.look(answered);
+        let said: Vec<Said> = self
+            .statuses
+            .iter()
+            .zip(answered)
+            .map(|(statuses, answers)| said(statuses, answers.as_ref()))
+            .collect();
         let (inquiries, checks) = (&self.inquiries, &self.checks);
         let mut readings = Vec::with_capacity(self.channels.len());
         for (code, origin) in &mut self.channels {
@@ -145,10 +159,11 @@ impl Assembly {
                 Origin::Measured(found) => {
                     let planned = inquiries
                         .get(found.inquiry)
-                        .and_then(|inquiry| inquiry.blocks.get(found.value.block));
+                        .and_then(|inquiry| inquiry.blocks.get(usize::from(found.value.block)));
                     let due = planned.is_some_and(|planned| planned.is_due(at));
                     let answers = answered.get(found.inquiry).and_then(Option::as_ref);
-                    if due { found.reading(answers, checks) } else { None }
+                    let said = said.get(found.inquiry).copied().unwrap_or(Said::Unknown);
+                    if due { found.reading(answers, said, checks) } else { None }
                 }
             };
             readings.extend(reading.map(|reading| (*code, reading)));
@@ -166,8 +181,10 @@ impl Assembly {
             let at = |spot: Spot| answers.and_then(|answers| words(answers, spot));
             let place = &found.measured.place;
             let value = at(found.value);
-            let statuses =
-                found.statuses.iter().map(|(spot, status)| ((status.table, status.address), *spot));
+            let own = found.measured.statuses.iter().zip(&found.statuses);
+            let device = self.statuses.get(found.inquiry).into_iter().flatten();
+            let statuses = device.map(|(spot, status)| (status, spot)).chain(own);
+            let statuses = statuses.map(|(status, spot)| ((status.table, status.address), *spot));
             let quality = found.measured.quality.as_ref().map(|quality| (quality.table, quality.address));
             let others = quality.zip(found.quality).into_iter().chain(found.measured.fresh.zip(found.fresh));
             let single = statuses.chain(others).map(|((table, address), spot)| {
@@ -207,24 +224,14 @@ impl Assembly {
 
 impl Found {
     fn new(
-        config: &Gateway,
-        outlet: &Outlet,
         (inquiries, checks): (&[Arc<Inquiry>], &[Checked]),
-        (code, measured): (ChannelCode, &Measured),
+        (code, measured): (ChannelCode, &Arc<Measured>),
     ) -> Option<Found> {
         let index = inquiries.iter().position(|inquiry| inquiry.analyser == measured.analyser)?;
         let inquiry = inquiries.get(index)?;
-        let analyser = config.analysers.get(measured.analyser)?;
-        let mut statuses = Vec::new();
-        for (registers, every) in [(&analyser.statuses, outlet.period), (&measured.statuses, measured.period)]
-        {
-            for status in registers {
-                let block = Block::new(status.table, status.address, 1);
-                statuses.push((inquiry.spot(block, every)?, status.clone()));
-            }
-        }
         let single =
             |(table, address): (Table, u16)| inquiry.spot(Block::new(table, address, 1), measured.period);
+        let statuses = measured.statuses.iter().map(|status| single((status.table, status.address)));
         let quality = measured.quality.as_ref().map(|quality| (quality.table, quality.address));
         let concerns = |checked: &Checked| {
             checked.inquiry == index
@@ -233,9 +240,9 @@ impl Found {
         let concerned = checks.iter().enumerate().filter(|(_, checked)| concerns(checked));
         Some(Found {
             inquiry: index,
-            measured: measured.clone(),
+            measured: Arc::clone(measured),
             value: inquiry.spot(Block::of(&measured.place), measured.period)?,
-            statuses,
+            statuses: statuses.collect::<Option<_>>()?,
             quality: quality.and_then(single),
             fresh: measured.fresh.and_then(single),
             last: None,
@@ -243,8 +250,8 @@ impl Found {
         })
     }
 
-    /// The reading; `None` when the analyser has no new result.
-    fn reading(&mut self, answers: Option<&Answers>, checks: &[Checked]) -> Option<Reading> {
+    /// The reading, of an analyser that has `said` how it is; `None` when it has no new result.
+    fn reading(&mut self, answers: Option<&Answers>, said: Said, checks: &[Checked]) -> Option<Reading> {
         let Some(answers) = answers else { return Some(Reading::NO_ANSWER) };
         if let Some(spot) = self.fresh {
             let Some([word]) = words(answers, spot) else { return Some(Reading::NO_ANSWER) };
@@ -254,14 +261,15 @@ impl Found {
                 return None;
             }
         }
-        Some(self.trusted(answers, checks).unwrap_or(Reading::NO_ANSWER))
+        let Said::Known(flag) = said else { return Some(Reading::NO_ANSWER) };
+        Some(self.trusted(answers, flag, checks).unwrap_or(Reading::NO_ANSWER))
     }
 
     /// `None` when a register is missing: without its status word nobody knows whether a value can be trusted.
-    fn trusted(&self, answers: &Answers, checks: &[Checked]) -> Option<Reading> {
+    fn trusted(&self, answers: &Answers, said: Option<Flag>, checks: &[Checked]) -> Option<Reading> {
         let value = words(answers, self.value)?;
-        let mut flag = None;
-        for (spot, status) in &self.statuses {
+        let mut flag = said;
+        for (spot, status) in self.statuses.iter().zip(&self.measured.statuses) {
             let [word] = words(answers, *spot)? else { return None };
             flag = flag.or_else(|| register::status(*word, status));
         }
@@ -282,8 +290,28 @@ impl Found {
     }
 }
 
+/// What an analyser says of itself.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    /// One of its status registers is missing.
+    Unknown,
+    /// Nothing, or this.
+    Known(Option<Flag>),
+}
+
+/// What an analyser's own status registers say.
+fn said(statuses: &[(Spot, StatusRegister)], answers: Option<&Answers>) -> Said {
+    let Some(answers) = answers else { return Said::Unknown };
+    let mut flag = None;
+    for (spot, status) in statuses {
+        let Some([word]) = words(answers, *spot) else { return Said::Unknown };
+        flag = flag.or_else(|| register::status(*word, status));
+    }
+    Said::Known(flag)
+}
+
 fn words(answers: &Answers, spot: Spot) -> Option<&[u16]> {
-    answers.get(spot.block)?.as_ref()?.at(spot)
+    answers.get(usize::from(spot.block))?.as_ref()?.at(spot)
 }
 
 /// Whether these words hold what they must, and what they hold.

@@ -74,9 +74,14 @@ pub struct Inquiry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {
     /// Index of the block.
-    pub block: usize,
-    pub offset: usize,
-    pub count: usize,
+    pub block: u16,
+    pub offset: u16,
+    pub count: u16,
+}
+
+impl Spot {
+    /// Of registers that are not asked for: nothing is ever found there.
+    pub const NOWHERE: Spot = Spot { block: u16::MAX, offset: u16::MAX, count: 1 };
 }
 
 impl Inquiry {
@@ -85,7 +90,7 @@ impl Inquiry {
         let found = |planned: &Planned| planned.every == every && planned.block.holds(wanted);
         let block = self.blocks.iter().position(found)?;
         let offset = wanted.address.checked_sub(self.blocks.get(block)?.block.address)?;
-        Some(Spot { block, offset: usize::from(offset), count: usize::from(wanted.count) })
+        Some(Spot { block: u16::try_from(block).ok()?, offset, count: wanted.count })
     }
 }
 

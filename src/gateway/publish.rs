@@ -5,13 +5,14 @@
 pub mod dispatch;
 /// What the centre says, and what it changes.
 mod incoming;
+/// Records put into messages.
+mod message;
 /// How far our clock is from the centre's.
 pub mod offset;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
@@ -19,6 +20,7 @@ use crate::config::gateway::Gateway;
 use crate::gateway::metrics::{LaneLabels, Metrics};
 use crate::gateway::publish::dispatch::{Dispatch, Next};
 use crate::gateway::publish::incoming::Incoming;
+use crate::gateway::publish::message::{cut, lines};
 use crate::gateway::publish::offset::Offsets;
 use crate::gateway::spool::Entry;
 use crate::gateway::spool::keeper::{Keeper, Notice as SpoolNotice, State};
@@ -367,53 +369,5 @@ impl Publisher {
             let _later = self.parts.keeper.delete(Ranges::from_pairs(self.receipted.iter().copied()));
         }
         self.say(&GatewayStatus { online: false, ..self.status() }).await;
-    }
-}
-
-/// One record a line.
-fn lines(entries: &[Entry]) -> Bytes {
-    let mut payload = Vec::with_capacity(entries.iter().map(|entry| entry.bytes.len() + 1).sum());
-    for (index, entry) in entries.iter().enumerate() {
-        if index > 0 {
-            payload.push(b'\n');
-        }
-        payload.extend_from_slice(&entry.bytes);
-    }
-    payload.into()
-}
-
-/// Messages of at most so many bytes; each of one unbroken run, as they all are of one commit.
-fn cut(entries: &[Entry], most_bytes: usize) -> Vec<&[Entry]> {
-    let mut messages = Vec::new();
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fitting = rest.iter().take_while(|entry| {
-            bytes += entry.bytes.len() + 1;
-            bytes <= most_bytes
-        });
-        let (message, later) = rest.split_at(fitting.count().max(1));
-        messages.push(message);
-        rest = later;
-    }
-    messages
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(sizes: &[usize]) -> Vec<Entry> {
-        let entry = |(seq, size): (u64, &usize)| Entry { seq, bytes: vec![b'x'; *size].into() };
-        (0..).zip(sizes).map(entry).collect()
-    }
-
-    #[test]
-    fn messages_are_cut_to_size_and_hold_everything_once() {
-        let entries = entries(&[10, 10, 10, 50, 5]);
-        let cuts: Vec<Vec<u64>> =
-            cut(&entries, 22).iter().map(|message| message.iter().map(|entry| entry.seq).collect()).collect();
-        assert_eq!(cuts, [vec![0, 1], vec![2], vec![3], vec![4]]);
-        assert_eq!(lines(&entries[..2]).as_ref(), b"xxxxxxxxxx\nxxxxxxxxxx");
     }
 }

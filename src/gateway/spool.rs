@@ -10,6 +10,8 @@
 //!
 //! Everything here blocks; `keeper` runs it on a thread of its own. Nothing here reads the clock.
 
+/// Where a damaged spool goes.
+mod aside;
 /// Why the spool did not do what it was asked.
 mod error;
 /// How records stand in the file.
@@ -22,7 +24,7 @@ pub mod room;
 pub mod witness;
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -34,6 +36,7 @@ use crate::gateway::spool::room::Need;
 use crate::mqtt::receipt::Ranges;
 use crate::mqtt::record::{Body, Epoch, Hash, Place, Record};
 
+pub use crate::gateway::spool::aside::set_aside;
 pub use crate::gateway::spool::error::SpoolError;
 
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
@@ -386,19 +389,6 @@ impl Spool {
     pub fn is_new(&self) -> bool {
         self.made
     }
-}
-
-/// Moves a damaged spool out of the way, whole; gives its new name.
-///
-/// # Errors
-/// When it cannot be renamed.
-pub fn set_aside(file: &Path, now: Timestamp) -> Result<PathBuf, SpoolError> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".damaged-{}", now.as_millisecond()));
-    let aside = file.with_file_name(name);
-    std::fs::rename(file, &aside)
-        .map_err(|error| SpoolError::Disk(format!("{} cannot be set aside: {error}", file.display())))?;
-    Ok(aside)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn one(change: impl FnOnce(&mut Gateway)) -> (Gateway, Assembly) {
 
 fn measured(config: &mut Gateway) -> &mut Measured {
     match &mut config.outlets[0].channels[0].source {
-        Source::Register(measured) => measured,
+        Source::Register(measured) => Arc::make_mut(measured),
         Source::Constant(_) => panic!("measured"),
     }
 }

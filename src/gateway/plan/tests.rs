@@ -121,8 +121,8 @@ proptest! {
         let inquiry = Inquiry { analyser: 0, blocks: plan.clone() };
         for (every, one) in &wanted {
             let spot = inquiry.spot(*one, *every).expect("is found");
-            let planned = &plan[spot.block];
-            prop_assert_eq!(usize::from(planned.block.address) + spot.offset, usize::from(one.address));
+            let planned = &plan[usize::from(spot.block)];
+            prop_assert_eq!(planned.block.address + spot.offset, one.address);
             prop_assert!(planned.used.iter().any(|used| used.holds(*one)));
         }
         for planned in &plan {

@@ -1,6 +1,7 @@
 //! `[[outlet]]` and `[[outlet.channel]]`: what is measured where, and which registers hold it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::check::{self, Check};
@@ -182,7 +183,7 @@ fn channel(section: &mut Section<'_>, analysers: &[Known<'_>], period: Option<Du
         period: period?,
         fresh,
     };
-    Some(Channel { code: code?, source: Source::Register(measured) })
+    Some(Channel { code: code?, source: Source::Register(Arc::new(measured)) })
 }
 
 type Read = (Option<Place>, Option<Signal>, Option<Trust>, &'static str);

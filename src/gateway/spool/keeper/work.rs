@@ -4,6 +4,8 @@
 mod commit;
 /// What may be deleted and waits for it.
 mod receipted;
+/// Another configuration.
+mod reconfigure;
 /// What is said of it.
 mod told;
 
@@ -23,7 +25,6 @@ use crate::gateway::spool::keeper::reserve::Reserve;
 use crate::gateway::spool::keeper::thinning::{Thinning, begins_a_minute};
 use crate::gateway::spool::keeper::work::receipted::Receipted;
 use crate::gateway::spool::keeper::{Command, KeepPast, Newest, NotKept, Notice, Reconfigure, State};
-use crate::gateway::spool::room::Need;
 use crate::gateway::spool::witness::Witness;
 use crate::gateway::spool::{Entry, Settings, Spool, SpoolError, set_aside};
 use crate::mqtt::receipt::Ranges;
@@ -318,22 +319,6 @@ impl Work {
                 Err(NotKept::Later)
             }
         }
-    }
-
-    /// What was made under the old configuration is on disk before the new one holds.
-    fn reconfigure(&mut self, cfg: Hash, need: Need) -> Result<(), NotKept> {
-        self.resync = true;
-        let Some(spool) = self.spool.as_mut().filter(|_| self.held.is_empty() && self.trouble.is_none())
-        else {
-            return Err(NotKept::Later);
-        };
-        spool.reconfigure(cfg);
-        let previous = std::mem::replace(&mut self.settings.cfg, cfg);
-        self.settings.need = need;
-        self.settings.need.start_from(spool.records(), spool.bytes());
-        self.held.push_back(event::configuration(previous, cfg));
-        self.commit_held(&Ranges::default());
-        Ok(())
     }
 
     fn newest(&mut self, within: (u64, u64), most: usize, most_bytes: usize) -> Option<Vec<Entry>> {
