@@ -5,6 +5,7 @@ mod plan;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -84,8 +85,31 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The configuration, or everything that is wrong with it.
+///
+/// Reading it takes many times the memory that it needs afterwards. It is read by a thread of its own and copied from there, so that all that
+/// memory goes back to the system with the thread.
 fn checked(path: &Path) -> Result<Gateway, Problems> {
-    let config = load(path)?;
+    let (give, read) = mpsc::sync_channel(0);
+    let (done, copied) = mpsc::channel::<()>();
+    let read = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let read = Arc::new(load(path));
+            if give.send(Arc::clone(&read)).is_ok() {
+                // Until it is copied: what a thread has taken is given back whole only when the same thread lets it go.
+                let _copied = copied.recv();
+            }
+        });
+        let read: Arc<Result<Gateway, Problems>> = read.recv().ok()?;
+        let copy = match read.as_ref() {
+            Ok(config) => Ok(config.compacted()),
+            Err(problems) => Err(problems.clone()),
+        };
+        drop(read);
+        drop(done);
+        Some(copy)
+    });
+    // Nothing comes only from a thread that panicked, and then the scope has done so too.
+    let config = read.unwrap_or_else(|| Err(Problems::default()))?;
     let late = late_lines(path, &config);
     if late.is_empty() { Ok(config) } else { Err(Problems(late)) }
 }
@@ -122,8 +146,9 @@ fn planned(config: &Gateway, arguments: &Arguments) -> ExitCode {
 }
 
 fn work(config: Gateway, file: PathBuf) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
-    runtime.block_on(async {
+    // One is plenty, and each more takes memory of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("the system gives no threads")?.block_on(async {
         let shutdown = shutdown::on_signals().context("the system refuses signal handlers")?;
         let hangups = signal(SignalKind::hangup()).context("the system refuses signal handlers")?;
         let running = gateway::start(config, Reporting::default(), shutdown)

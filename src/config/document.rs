@@ -62,6 +62,8 @@ impl Document {
         })?;
         let mut places = BTreeMap::new();
         note_lines(&LineEnds::of(text), "", table.get_ref(), &mut places);
+        // A large configuration takes much room as a tree; it is not held twice.
+        drop(table);
         let environment = match overlay {
             Overlay::Environment => environment(),
             Overlay::None => Vec::new(),
@@ -384,8 +386,11 @@ fn environment() -> Vec<(String, String)> {
 }
 
 fn merge(text: &str, environment: &[(String, String)]) -> Result<Value, config::ConfigError> {
-    let mut builder =
-        config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
+    let file = config::File::from_str(text, config::FileFormat::Toml);
+    if environment.is_empty() {
+        return Ok(Value::new(None, ValueKind::Table(config::Source::collect(&file)?)));
+    }
+    let mut builder = config::Config::builder().add_source(file);
     for (key, value) in environment {
         builder = builder.set_override(key, value.as_str())?;
     }

@@ -234,6 +234,20 @@ pub fn load(path: &Path) -> Result<Gateway, Problems> {
     parse_beside(path, &library::text_of(path)?)
 }
 
+impl Gateway {
+    /// The same, each part of it in memory of its own: what was read beside it can then be given back as a whole.
+    #[must_use]
+    pub fn compacted(&self) -> Gateway {
+        let mut gateway = self.clone();
+        for channel in gateway.outlets.iter_mut().flat_map(|outlet| &mut outlet.channels) {
+            if let Source::Register(measured) = &mut channel.source {
+                *measured = Arc::new(Measured::clone(measured));
+            }
+        }
+        gateway
+    }
+}
+
 /// Reads a configuration as if `text` stood in the file `path`: templates are looked for beside it.
 ///
 /// # Errors

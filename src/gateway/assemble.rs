@@ -86,6 +86,12 @@ struct Found {
     inquiry: usize,
     measured: Arc<Measured>,
     value: Spot,
+    /// What few channels have.
+    extras: Option<Box<Extras>>,
+}
+
+/// Whatever else decides on a channel's reading.
+struct Extras {
     /// Of the channel's own status registers, in their order.
     statuses: Vec<Spot>,
     quality: Option<Spot>,
@@ -181,12 +187,18 @@ impl Assembly {
             let at = |spot: Spot| answers.and_then(|answers| words(answers, spot));
             let place = &found.measured.place;
             let value = at(found.value);
-            let own = found.measured.statuses.iter().zip(&found.statuses);
+            let extras = found.extras.as_ref();
+            let own = extras.map_or(&[][..], |extras| &extras.statuses);
+            let own = found.measured.statuses.iter().zip(own);
             let device = self.statuses.get(found.inquiry).into_iter().flatten();
             let statuses = device.map(|(spot, status)| (status, spot)).chain(own);
             let statuses = statuses.map(|(status, spot)| ((status.table, status.address), *spot));
             let quality = found.measured.quality.as_ref().map(|quality| (quality.table, quality.address));
-            let others = quality.zip(found.quality).into_iter().chain(found.measured.fresh.zip(found.fresh));
+            let others = [
+                quality.zip(extras.and_then(|extras| extras.quality)),
+                found.measured.fresh.zip(extras.and_then(|extras| extras.fresh)),
+            ];
+            let others = others.into_iter().flatten();
             let single = statuses.chain(others).map(|((table, address), spot)| {
                 (Block::new(table, address, 1), at(spot).and_then(|words| words.first().copied()))
             });
@@ -238,25 +250,30 @@ impl Found {
                 && (checked.check.channels.is_empty() || checked.check.channels.contains(&code))
         };
         let concerned = checks.iter().enumerate().filter(|(_, checked)| concerns(checked));
-        Some(Found {
-            inquiry: index,
-            measured: Arc::clone(measured),
-            value: inquiry.spot(Block::of(&measured.place), measured.period)?,
+        let extras = Extras {
             statuses: statuses.collect::<Option<_>>()?,
             quality: quality.and_then(single),
             fresh: measured.fresh.and_then(single),
             last: None,
             checks: concerned.map(|(index, _)| index).collect(),
+        };
+        Some(Found {
+            inquiry: index,
+            measured: Arc::clone(measured),
+            value: inquiry.spot(Block::of(&measured.place), measured.period)?,
+            extras: extras.is_any().then(|| Box::new(extras)),
         })
     }
 
     /// The reading, of an analyser that has `said` how it is; `None` when it has no new result.
     fn reading(&mut self, answers: Option<&Answers>, said: Said, checks: &[Checked]) -> Option<Reading> {
         let Some(answers) = answers else { return Some(Reading::NO_ANSWER) };
-        if let Some(spot) = self.fresh {
+        if let Some(extras) = &mut self.extras
+            && let Some(spot) = extras.fresh
+        {
             let Some([word]) = words(answers, spot) else { return Some(Reading::NO_ANSWER) };
             // What stood there before the first look may be a result of long ago.
-            let before = self.last.replace(*word);
+            let before = extras.last.replace(*word);
             if before.is_none_or(|before| before == *word) {
                 return None;
             }
@@ -268,12 +285,35 @@ impl Found {
     /// `None` when a register is missing: without its status word nobody knows whether a value can be trusted.
     fn trusted(&self, answers: &Answers, said: Option<Flag>, checks: &[Checked]) -> Option<Reading> {
         let value = words(answers, self.value)?;
+        let flag = match &self.extras {
+            Some(extras) => extras.flag(&self.measured, said, (answers, checks))?,
+            None => said,
+        };
+        let raw = register::raw(value, self.measured.place.number, self.measured.place.order);
+        Some(register::reading(raw, &self.measured.conversion, flag.unwrap_or(Flag::Normal)))
+    }
+}
+
+impl Extras {
+    /// Whether there is anything in it.
+    fn is_any(&self) -> bool {
+        !self.statuses.is_empty() || self.quality.is_some() || self.fresh.is_some() || !self.checks.is_empty()
+    }
+
+    /// The channel's flag, of an analyser that has `said` its own; `None` when a register is missing.
+    #[expect(clippy::option_option, reason = "a missing register is not the same as no flag")]
+    fn flag(
+        &self,
+        measured: &Measured,
+        said: Option<Flag>,
+        (answers, checks): (&Answers, &[Checked]),
+    ) -> Option<Option<Flag>> {
         let mut flag = said;
-        for (spot, status) in self.statuses.iter().zip(&self.measured.statuses) {
+        for (spot, status) in self.statuses.iter().zip(&measured.statuses) {
             let [word] = words(answers, *spot)? else { return None };
             flag = flag.or_else(|| register::status(*word, status));
         }
-        if let (Some(quality), Some(spot)) = (&self.measured.quality, self.quality) {
+        if let (Some(quality), Some(spot)) = (&measured.quality, self.quality) {
             let [word] = words(answers, spot)? else { return None };
             flag = flag.or_else(|| register::quality(*word, quality));
         }
@@ -285,8 +325,7 @@ impl Found {
                 flag = Some(Flag::Fault);
             }
         }
-        let raw = register::raw(value, self.measured.place.number, self.measured.place.order);
-        Some(register::reading(raw, &self.measured.conversion, flag.unwrap_or(Flag::Normal)))
+        Some(flag)
     }
 }
 

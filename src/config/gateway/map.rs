@@ -16,7 +16,7 @@ pub struct Measured {
     pub conversion: Conversion,
     /// For this channel alone; looked at after the analyser's own.
     pub statuses: Vec<StatusRegister>,
-    pub quality: Option<Quality>,
+    pub quality: Option<Box<Quality>>,
     /// A whole multiple of the outlet's period: scans between have no reading of this channel.
     pub period: Duration,
     /// A register that changes with each new result: only a scan that finds it changed carries the value.

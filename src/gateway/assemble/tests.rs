@@ -157,13 +157,13 @@ fn a_slow_channel_is_only_in_the_scans_of_its_own_period() {
 fn quality_and_status_of_a_channel_come_after_the_analysers_own() {
     let (_, mut assembly) = one(|config| {
         let measured = measured(config);
-        measured.quality = Some(Quality {
+        measured.quality = Some(Box::new(Quality {
             table: Table::Holding,
             address: 2,
             mask: 0x00FF,
             good: vec![0, 192],
             flag: Flag::Fault,
-        });
+        }));
         measured.statuses = vec![StatusRegister {
             table: Table::Holding,
             address: 3,

@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom, Write as _};
 use super::*;
 use crate::mqtt::record::Event;
 use proptest::prelude::*;
+use std::path::Path;
 
 fn settings(folder: &Path) -> Settings {
     Settings {

@@ -179,7 +179,7 @@ fn channel(section: &mut Section<'_>, analysers: &[Known<'_>], period: Option<Du
         place: place?,
         conversion: conversion?,
         statuses,
-        quality,
+        quality: quality.map(Box::new),
         period: period?,
         fresh,
     };
