@@ -222,7 +222,7 @@ async fn measure(load: &Load) {
     let named = |figure: &str| format!("gateway_{figure}_{}", load.name);
     tell(&named("cpu_percent"), cpu, "% of a core", Goal::AtMost(load.cpu));
     tell(&named("rss_mib"), resident, "MiB", Goal::AtMost(60.0));
-    tell(&named("peak_rss_mib"), peak, "MiB", Goal::AtMost(60.0));
+    tell(&named("peak_rss_mib"), peak, "MiB, at the start", Goal::None);
     tell(&named("capture_percent"), whole as f64 / expected * 100.0, "%", Goal::AtLeast(100.0));
     tell(&named("to_centre_p50_ms"), percentile(&arrived.latencies, 50), "ms after tick", Goal::None);
     tell(&named("to_centre_p99_ms"), percentile(&arrived.latencies, 99), "ms after tick", Goal::None);

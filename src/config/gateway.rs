@@ -235,13 +235,21 @@ pub fn load(path: &Path) -> Result<Gateway, Problems> {
 }
 
 impl Gateway {
-    /// The same, each part of it in memory of its own: what was read beside it can then be given back as a whole.
+    /// The same, each part of it in memory of its own: what was read beside it can then be given back as a whole. What many channels
+    /// have in common is there once.
     #[must_use]
     pub fn compacted(&self) -> Gateway {
+        const KINDS: usize = 64;
         let mut gateway = self.clone();
+        let mut kinds: Vec<Arc<Conversion>> = Vec::new();
         for channel in gateway.outlets.iter_mut().flat_map(|outlet| &mut outlet.channels) {
             if let Source::Register(measured) = &mut channel.source {
-                *measured = Arc::new(Measured::clone(measured));
+                let known = kinds.iter().find(|known| **known == measured.conversion).cloned();
+                let conversion = known.unwrap_or_else(|| Arc::new(*measured.conversion));
+                if kinds.len() < KINDS && !kinds.contains(&conversion) {
+                    kinds.push(Arc::clone(&conversion));
+                }
+                *measured = Arc::new(Measured { conversion, ..Measured::clone(measured) });
             }
         }
         gateway

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::scan::Scan;
+use crate::domain::flag::Flag;
+use crate::domain::plant::ChannelCode;
+use crate::domain::scan::{Reading, Scan};
 
 /// Minutes that the recent capture rate looks back.
 const MINUTES: usize = 60;
@@ -18,7 +20,14 @@ const TIMES: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     analysers: Arc<Vec<Mutex<Health>>>,
-    scans: Arc<Mutex<BTreeMap<String, Scan>>>,
+    scans: Arc<Mutex<BTreeMap<String, LastScan>>>,
+}
+
+/// An outlet's newest scan; without a value: not a number.
+#[derive(Debug, Clone)]
+struct LastScan {
+    at: Timestamp,
+    readings: Vec<(ChannelCode, f64, Flag)>,
 }
 
 /// One analyser.
@@ -70,17 +79,26 @@ impl Board {
     /// An outlet's newest scan.
     pub fn scanned(&self, scan: &Scan) {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        match scans.get_mut(&scan.outlet) {
-            Some(last) => last.clone_from(scan),
-            None => {
-                scans.insert(scan.outlet.clone(), scan.clone());
-            }
+        if !scans.contains_key(&scan.outlet) {
+            let readings = Vec::with_capacity(scan.readings.len());
+            scans.insert(scan.outlet.clone(), LastScan { at: scan.at, readings });
         }
+        let Some(last) = scans.get_mut(&scan.outlet) else { return };
+        last.at = scan.at;
+        last.readings.clear();
+        let readings = scan.readings.iter();
+        last.readings
+            .extend(readings.map(|(code, reading)| (*code, reading.value.unwrap_or(f64::NAN), reading.flag)));
     }
 
     /// The newest scan of this outlet, if there is any.
     pub fn last_scan(&self, outlet: &str) -> Option<Scan> {
-        self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(outlet).cloned()
+        let last = self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(outlet).cloned()?;
+        let reading = |(code, value, flag): &(ChannelCode, f64, Flag)| {
+            (*code, Reading { value: Some(*value).filter(|value| !value.is_nan()), flag: *flag })
+        };
+        let readings = last.readings.iter().map(reading).collect();
+        Some(Scan { outlet: outlet.to_owned(), at: last.at, readings })
     }
 }
 

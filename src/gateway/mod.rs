@@ -96,6 +96,7 @@ struct Parts {
 
 /// What is done under one configuration.
 struct Work {
+    /// Without its channels.
     config: Arc<Gateway>,
     pollers: JoinSet<()>,
     polling: Shutdown,
@@ -148,7 +149,6 @@ impl Past {
 /// [`Error::Spool`] when another gateway uses the folder. A broker or an analyser that cannot be reached is no error: it
 /// is waited for.
 pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) -> Result<Running, Error> {
-    let config = Arc::new(config);
     let metrics = Metrics::default();
     metrics.register(&reporting.metrics, &config.name);
     let settings = Settings {
@@ -166,7 +166,7 @@ pub async fn start(config: Gateway, reporting: Reporting, shutdown: Shutdown) ->
     let (keeper, thread) = opening.await.map_err(|error| Error::Ended(error.to_string()))??;
 
     let view = View::new(&keeper, &metrics, &reporting);
-    status::serve(&config, &view, &shutdown).await;
+    status::serve((&config.data_dir, config.status), &view, &shutdown).await;
     let clock = tokio::spawn(poll::watch_clock(keeper.clone(), shutdown.clone()));
     let parts = Parts { keeper, metrics, readiness: reporting.readiness, view };
     let work = parts.start(config, notices, &shutdown);
@@ -181,12 +181,16 @@ fn need(config: &Gateway) -> Need {
 
 impl Parts {
     /// Starts polling and publishing.
-    fn start(&self, config: Arc<Gateway>, notices: mpsc::Receiver<Notice>, shutdown: &Shutdown) -> Work {
+    fn start(&self, mut config: Gateway, notices: mpsc::Receiver<Notice>, shutdown: &Shutdown) -> Work {
         let board = Board::new(config.analysers.len());
-        self.view.show(&config, &board);
         let (polling, publishing) = (shutdown.child_token(), Shutdown::new());
-        let report = Report { metrics: self.metrics.clone(), board, keeper: Some(self.keeper.clone()) };
+        let report =
+            Report { metrics: self.metrics.clone(), board: board.clone(), keeper: Some(self.keeper.clone()) };
         let pollers = poll::start(&config, &self.keeper, &report, &polling);
+        // Who polls has all of them; on a small box a hundred thousand are not held twice.
+        config.outlets.iter_mut().for_each(|outlet| outlet.channels = Vec::new());
+        let config = Arc::new(config);
+        self.view.show(&config, &board);
         let parts = publish::Parts {
             config: Arc::clone(&config),
             keeper: self.keeper.clone(),

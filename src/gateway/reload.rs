@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::gateway::Gateway;
-use crate::gateway::spool::keeper::NotKept;
 use crate::gateway::{Error, Running, need};
 use crate::mqtt::record::Hash;
 
@@ -39,8 +38,8 @@ pub enum Reloaded {
 pub enum NotReloaded {
     #[error("{0} cannot change while the gateway runs; restart it")]
     NeedsRestart(&'static str),
-    #[error("{0}")]
-    Spool(#[from] NotKept),
+    #[error("the spool takes no records at the moment ({0}); try again when it does")]
+    Spool(String),
     #[error("the gateway has stopped")]
     Stopped,
 }
@@ -78,6 +77,10 @@ impl Running {
             let _gone = reply.send(Ok(Reloaded::Unchanged));
             return Ok(self);
         }
+        if let Some(reason) = self.parts.keeper.state().borrow().alarm.clone() {
+            let _gone = reply.send(Err(NotReloaded::Spool(reason)));
+            return Ok(self);
+        }
         // The publisher first: its goodbye takes a while, and polling goes on meanwhile.
         self.work.publishing.cancel();
         let ended = tokio::time::timeout(FAREWELL, self.work.publisher).await;
@@ -88,11 +91,13 @@ impl Running {
         };
         self.work.polling.cancel();
         while self.work.pollers.join_next().await.is_some() {}
-        let kept = self.parts.keeper.reconfigure(current, need(&config)).await;
-        let next = if kept.is_ok() { Arc::new(*config) } else { old };
-        self.work = self.parts.start(next, notices, &self.shutdown);
-        let outcome = kept.map(|()| Reloaded::Changed { previous, current }).map_err(NotReloaded::from);
-        let _gone = reply.send(outcome);
+        // A disk that fails in this very moment: a new start takes the new configuration from its file.
+        if let Err(error) = self.parts.keeper.reconfigure(current, need(&config)).await {
+            let _gone = reply.send(Err(NotReloaded::Spool(error.to_string())));
+            return Err(Error::Ended(format!("the spool does not take the new configuration ({error})")));
+        }
+        self.work = self.parts.start(*config, notices, &self.shutdown);
+        let _gone = reply.send(Ok(Reloaded::Changed { previous, current }));
         Ok(self)
     }
 }

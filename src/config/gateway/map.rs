@@ -1,6 +1,7 @@
 //! From registers to a channel's value: which registers, how they hold a number, what it becomes, and what says whether it is to be
 //! trusted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::flag::Flag;
@@ -13,7 +14,8 @@ pub struct Measured {
     /// Index into [`Gateway::analysers`].
     pub analyser: usize,
     pub place: Place,
-    pub conversion: Conversion,
+    /// The same one for channels that are converted alike.
+    pub conversion: Arc<Conversion>,
     /// For this channel alone; looked at after the analyser's own.
     pub statuses: Vec<StatusRegister>,
     pub quality: Option<Box<Quality>>,

@@ -42,7 +42,7 @@ fn the_example_says_what_its_comments_say() {
         matches!(channels[0].source, Source::Constant(value) if value.to_bits() == 101.325_f64.to_bits())
     );
     let measured: Vec<&Measured> = channels.iter().filter_map(Channel::measured).collect();
-    let temperature = measured[0].conversion;
+    let temperature = &measured[0].conversion;
     assert_eq!((temperature.scale, temperature.offset, temperature.under), (0.0125, -50.0, Some(3600.0)));
     let moisture = measured[1];
     assert_eq!((moisture.period, moisture.fresh), (Duration::from_mins(1), Some((Table::Input, 8))));

@@ -2,6 +2,7 @@
 //! only where the configuration names an address.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-use crate::config::gateway::Gateway;
 use crate::gateway::status::{Status, View, page};
 use crate::shutdown::Shutdown;
 
@@ -28,8 +28,8 @@ fn socket(folder: &Path) -> PathBuf {
 }
 
 /// Serves both until `shutdown`. What cannot be served is said and is no reason to stop measuring.
-pub async fn serve(config: &Gateway, view: &View, shutdown: &Shutdown) {
-    let path = socket(&config.data_dir);
+pub async fn serve((folder, page): (&Path, Option<SocketAddr>), view: &View, shutdown: &Shutdown) {
+    let path = socket(folder);
     match listen(&path) {
         Ok(listener) => drop(tokio::spawn(answer(listener, path, view.clone(), shutdown.clone()))),
         Err(error) => tracing::warn!(
@@ -37,7 +37,7 @@ pub async fn serve(config: &Gateway, view: &View, shutdown: &Shutdown) {
             "`cems gateway status` cannot be answered; a shorter data_dir or more rights may help"
         ),
     }
-    let Some(address) = config.status else { return };
+    let Some(address) = page else { return };
     match TcpListener::bind(address).await {
         Ok(listener) => {
             if !address.ip().is_loopback() {

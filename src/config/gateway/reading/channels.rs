@@ -177,7 +177,7 @@ fn channel(section: &mut Section<'_>, analysers: &[Known<'_>], period: Option<Du
     let measured = Measured {
         analyser: analyser?,
         place: place?,
-        conversion: conversion?,
+        conversion: Arc::new(conversion?),
         statuses,
         quality: quality.map(Box::new),
         period: period?,

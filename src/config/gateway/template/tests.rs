@@ -4,6 +4,7 @@ use crate::config::gateway::{
     Conversion, Expected, Gateway, Measured, Number, Order, StatusCondition, load, parse_beside,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 const GAS: &str = r#"schema = "analyser/1"
 maker = "Example"
@@ -120,7 +121,7 @@ fn a_channel_takes_its_registers_from_the_template() {
     assert_eq!(Some(so2.conversion.unit.factor), Some(64.06 / 22.4));
     assert_eq!(so2.statuses[0].rules[0].when, StatusCondition::Value(3));
     assert_eq!((o2.place.number, o2.period.as_secs()), (Number::U16, 60));
-    assert_eq!(o2.conversion, Conversion { scale: 0.0025, ..Conversion::NONE });
+    assert_eq!(o2.conversion, Arc::new(Conversion { scale: 0.0025, ..Conversion::NONE }));
 }
 
 #[test]
