@@ -1,21 +1,24 @@
 //! From the answers of one tick to the scan of an outlet. Pure; what depends on the scan before (a register that changes with each
 //! result, a check that failed) is kept here and told.
 
+/// What a checked register holds, beside what it must.
+mod compare;
+/// Scans of register images.
+mod image;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::gateway::{
-    Channel, Check, Expected, Gateway, Measured, Number, Outlet, Source, StatusRegister, Table,
-};
+use crate::config::gateway::{Channel, Check, Gateway, Measured, Outlet, Source, StatusRegister, Table};
 use crate::domain::flag::Flag;
 use crate::domain::plant::ChannelCode;
 use crate::domain::scan::{Reading, Scan};
+use crate::gateway::assemble::compare::{compare, expected};
 use crate::gateway::plan::{Block, Inquiry, Spot, inquiries};
 use crate::gateway::register;
 
-/// Gives `count` words of a table from an address, for the analyser with this name.
-pub type Image<'i> = dyn Fn(&str, Table, u16, u16) -> Option<Vec<u16>> + 'i;
+pub use crate::gateway::assemble::image::{Image, decode_image};
 
 /// What an analyser said to one request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -351,52 +354,6 @@ fn said(statuses: &[(Spot, StatusRegister)], answers: Option<&Answers>) -> Said 
 
 fn words(answers: &Answers, spot: Spot) -> Option<&[u16]> {
     answers.get(usize::from(spot.block))?.as_ref()?.at(spot)
-}
-
-/// Whether these words hold what they must, and what they hold.
-fn compare(words: &[u16], check: &Check) -> (bool, String) {
-    match (&check.expected, check.place.number) {
-        (Expected::Text(text), Number::Ascii { .. }) => match register::text(words, check.place.order) {
-            Some(found) => (found == *text, found),
-            None => (false, format!("no text: {words:04x?}")),
-        },
-        (Expected::Text(_), _) => (false, "a number".to_owned()),
-        (Expected::Number(number), _) => match register::raw(words, check.place.number, check.place.order) {
-            Some(found) => (near(found, *number), found.to_string()),
-            None => (false, format!("no number: {words:04x?}")),
-        },
-    }
-}
-
-/// Equal to within what a 32-bit float keeps.
-fn near(found: f64, expected: f64) -> bool {
-    (found - expected).abs() <= expected.abs().max(found.abs()) * 1e-6
-}
-
-fn expected(expected: &Expected) -> String {
-    match expected {
-        Expected::Number(number) => number.to_string(),
-        Expected::Text(text) => text.clone(),
-    }
-}
-
-/// A scan from a register image instead of a live poll, by the very same plan and decoding. `image` gives `count` words
-/// of a table from an address of the analyser with that name. `None` when no outlet has this code.
-pub fn decode_image(config: &Gateway, outlet_code: &str, at: Timestamp, image: &Image<'_>) -> Option<Scan> {
-    let outlet = config.outlets.iter().find(|outlet| outlet.code == outlet_code)?;
-    let mut assembly = Assembly::new(config, outlet);
-    let ask = |inquiry: &Arc<Inquiry>| {
-        let analyser = config.analysers.get(inquiry.analyser)?;
-        let answers = inquiry.blocks.iter().map(|planned| {
-            let block = planned.block;
-            let words = image(&analyser.name, block.table, block.address, block.count);
-            let words = words.filter(|words| words.len() == usize::from(block.count));
-            words.map(|words| Answer { words, holes: Vec::new() })
-        });
-        Some(answers.collect())
-    };
-    let answered: Vec<Option<Answers>> = assembly.inquiries.iter().map(ask).collect();
-    Some(assembly.scan(at, &answered).0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The gateway between analysers that misbehave and a real mosquitto that is killed. The centre is played by the test: it
 //! listens, and it receipts when the test says so.
 
+/// Three analysers on one RTU line.
+mod bus;
 /// A listener that plays the centre.
 pub mod centre;
 /// An analyser that is not of our making.

@@ -1,6 +1,8 @@
 //! What answers become: the example of the configuration, holes, checks, slow and fresh registers.
 use super::*;
-use crate::config::gateway::{Conversion, Number, Order, Place, Quality, StatusCondition, StatusRule, parse};
+use crate::config::gateway::{
+    Conversion, Expected, Number, Order, Place, Quality, StatusCondition, StatusRule, parse,
+};
 use crate::domain::unit::UnitConversion;
 use std::time::Duration;
 

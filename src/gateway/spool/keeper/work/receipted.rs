@@ -27,9 +27,14 @@ impl Receipted {
 
     /// Whether they are to wait no longer for a commit to go with.
     pub fn presses(&self, now: Instant) -> bool {
-        let counts = self.ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
         self.since.is_some_and(|since| now.saturating_duration_since(since) >= RIDE)
-            || counts.fold(0, u64::saturating_add) >= WORTH_A_COMMIT
+            || self.count() >= WORTH_A_COMMIT
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u64 {
+        let counts = self.ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+        counts.fold(0, u64::saturating_add)
     }
 
     pub fn ranges(self) -> Ranges {

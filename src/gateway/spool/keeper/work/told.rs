@@ -23,10 +23,14 @@ impl Work {
         let need = &self.settings.need;
         let capacity = self.settings.capacity_bytes;
         let bytes = self.spool.as_ref().map_or(0, Spool::bytes);
+        // What is receipted and waits for the next commit to go is no longer held for anybody.
+        let records = self.spool.as_ref().map_or(0, Spool::records).saturating_sub(self.receipted.count());
+        let oldest =
+            self.spool.as_ref().filter(|_| records > 0).and_then(|spool| spool.oldest().ok().flatten());
         State {
-            records: self.spool.as_ref().map_or(0, Spool::records),
+            records,
             bytes,
-            oldest: self.spool.as_ref().and_then(|spool| spool.oldest().ok().flatten()),
+            oldest,
             alarm: trouble.or_else(|| self.thinning.alarm()),
             level: self.level,
             scan_bytes: need.scan_bytes(),
