@@ -47,7 +47,7 @@ fn poison(sender: &mut Sender, kind: &str, at: Timestamp) -> Vec<u8> {
     let line = String::from_utf8(sender.record(at, &kiln(20.0, 10.0))).unwrap();
     let spoiled = match kind {
         "no JSON" => format!("\u{7f}{line}"),
-        "not canonical" => line.replace("20.0", "20.00"),
+        "not canonical" => line.replace("[20.0,", "[20.00,"),
         "unknown version" => line.replace("{\"v\":1", "{\"v\":2"),
         "not a number" => line.replace("[20.0,", "[NaN,"),
         "half a line" => line[..line.len() / 2].to_owned(),
