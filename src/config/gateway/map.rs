@@ -11,7 +11,7 @@ use crate::domain::unit::UnitConversion;
 /// Registers of an analyser that hold a channel's value.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// Index into [`Gateway::analysers`].
+    /// Index into the analysers of [`crate::config::gateway::Gateway`].
     pub analyser: usize,
     pub place: Place,
     /// The same one for channels that are converted alike.
