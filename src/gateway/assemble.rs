@@ -86,7 +86,7 @@ enum Origin {
 }
 
 struct Found {
-    inquiry: usize,
+    inquiry: u16,
     measured: Arc<Measured>,
     value: Spot,
     /// What few channels have.
@@ -167,11 +167,11 @@ impl Assembly {
                 Origin::Constant(value) => Some(Reading { value: Some(*value), flag: Flag::SetByHand }),
                 Origin::Measured(found) => {
                     let planned = inquiries
-                        .get(found.inquiry)
+                        .get(usize::from(found.inquiry))
                         .and_then(|inquiry| inquiry.blocks.get(usize::from(found.value.block)));
                     let due = planned.is_some_and(|planned| planned.is_due(at));
-                    let answers = answered.get(found.inquiry).and_then(Option::as_ref);
-                    let said = said.get(found.inquiry).copied().unwrap_or(Said::Unknown);
+                    let answers = answered.get(usize::from(found.inquiry)).and_then(Option::as_ref);
+                    let said = said.get(usize::from(found.inquiry)).copied().unwrap_or(Said::Unknown);
                     if due { found.reading(answers, said, checks) } else { None }
                 }
             };
@@ -186,14 +186,14 @@ impl Assembly {
             let Origin::Measured(found) = origin else {
                 return Raw { code: *code, measured: None, words: None, number: None, single: Vec::new() };
             };
-            let answers = answered.get(found.inquiry).and_then(Option::as_ref);
+            let answers = answered.get(usize::from(found.inquiry)).and_then(Option::as_ref);
             let at = |spot: Spot| answers.and_then(|answers| words(answers, spot));
             let place = &found.measured.place;
             let value = at(found.value);
             let extras = found.extras.as_ref();
             let own = extras.map_or(&[][..], |extras| &extras.statuses);
             let own = found.measured.statuses.iter().zip(own);
-            let device = self.statuses.get(found.inquiry).into_iter().flatten();
+            let device = self.statuses.get(usize::from(found.inquiry)).into_iter().flatten();
             let statuses = device.map(|(spot, status)| (status, spot)).chain(own);
             let statuses = statuses.map(|(status, spot)| ((status.table, status.address), *spot));
             let quality = found.measured.quality.as_ref().map(|quality| (quality.table, quality.address));
@@ -261,7 +261,7 @@ impl Found {
             checks: concerned.map(|(index, _)| index).collect(),
         };
         Some(Found {
-            inquiry: index,
+            inquiry: u16::try_from(index).ok()?,
             measured: Arc::clone(measured),
             value: inquiry.spot(Block::of(&measured.place), measured.period)?,
             extras: extras.is_any().then(|| Box::new(extras)),

@@ -26,7 +26,8 @@ pub struct Board {
 /// An outlet's newest scan; without a value: not a number.
 #[derive(Debug, Clone)]
 struct LastScan {
-    at: Timestamp,
+    /// `None` before there is one.
+    at: Option<Timestamp>,
     readings: Vec<(ChannelCode, f64, Flag)>,
 }
 
@@ -76,15 +77,17 @@ impl Board {
         self.analysers.get(analyser).map(|health| health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An outlet's newest scan.
+    /// Has room for the scans of an outlet with so many channels.
+    pub fn expect(&self, outlet: &str, channels: usize) {
+        let room = LastScan { at: None, readings: Vec::with_capacity(channels) };
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).insert(outlet.to_owned(), room);
+    }
+
+    /// The newest scan of an outlet that is expected.
     pub fn scanned(&self, scan: &Scan) {
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        if !scans.contains_key(&scan.outlet) {
-            let readings = Vec::with_capacity(scan.readings.len());
-            scans.insert(scan.outlet.clone(), LastScan { at: scan.at, readings });
-        }
         let Some(last) = scans.get_mut(&scan.outlet) else { return };
-        last.at = scan.at;
+        last.at = Some(scan.at);
         last.readings.clear();
         let readings = scan.readings.iter();
         last.readings
@@ -98,7 +101,7 @@ impl Board {
             (*code, Reading { value: Some(*value).filter(|value| !value.is_nan()), flag: *flag })
         };
         let readings = last.readings.iter().map(reading).collect();
-        Some(Scan { outlet: outlet.to_owned(), at: last.at, readings })
+        Some(Scan { outlet: outlet.to_owned(), at: last.at?, readings })
     }
 }
 

@@ -188,7 +188,11 @@ impl Parts {
             Report { metrics: self.metrics.clone(), board: board.clone(), keeper: Some(self.keeper.clone()) };
         let pollers = poll::start(&config, &self.keeper, &report, &polling);
         // Who polls has all of them; on a small box a hundred thousand are not held twice.
-        config.outlets.iter_mut().for_each(|outlet| outlet.channels = Vec::new());
+        for outlet in &mut config.outlets {
+            let channels = std::mem::take(&mut outlet.channels).len();
+            // Just as large as what has become free.
+            board.expect(&outlet.code, channels);
+        }
         let config = Arc::new(config);
         self.view.show(&config, &board);
         let parts = publish::Parts {
