@@ -148,9 +148,10 @@ fn number() -> impl Strategy<Value = (Number, f64, Vec<u8>)> {
 }
 
 proptest! {
-    /// Under every type, order and scale: what an analyser writes is found, and nothing is better than it.
+    /// Under every type, order and scale: what an analyser writes is found, and hardly anything is better than it. A few are: 4300 as
+    /// BCD with its bytes exchanged is also 43 times a hundred, by a commoner order.
     #[test]
-    fn what_is_written_is_found_first_or_among_equals(
+    fn what_is_written_is_found_among_the_best(
         (number, raw, bytes) in number(),
         order in 0_usize..4,
         scale in 0_usize..7,
@@ -171,6 +172,6 @@ proptest! {
             one.scale == scale && std::iter::once(&one.form).chain(&one.also).any(is_it)
         });
         prop_assert!(it.is_some(), "{:?}", found);
-        prop_assert!(it.unwrap().doubt == found[0].doubt, "{:?}", found);
+        prop_assert!(it.unwrap().doubt <= found[0].doubt + 2, "{:?}", found);
     }
 }
