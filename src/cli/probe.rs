@@ -5,7 +5,6 @@ mod json;
 /// The form for people.
 mod shown;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -87,22 +86,7 @@ struct Units(Vec<u8>);
 fn link(text: &str) -> Result<Link, String> {
     let rule =
         || format!("a line is tcp://HOST:PORT, rtu+tcp://HOST:PORT or rtu:///dev/DEVICE; found {text:?}");
-    let address = |address: &str| {
-        let valid = address.rsplit_once(':').is_some_and(|(host, port)| {
-            let named = !host.is_empty() && !host.contains(['/', '@', ' ']);
-            named && port.parse::<u16>().is_ok_and(|port| port != 0)
-        });
-        valid.then(|| address.to_owned()).ok_or_else(rule)
-    };
-    match text.split_once("://") {
-        Some(("tcp", rest)) => Ok(Link::Tcp { address: address(rest)? }),
-        Some(("rtu+tcp", rest)) => Ok(Link::RtuOverTcp { address: address(rest)? }),
-        Some(("rtu", device)) if device.starts_with('/') && device.len() > 1 => {
-            let device = PathBuf::from(device);
-            Ok(Link::Serial(SerialPort { device, baud: 9600, parity: Parity::None, stop_bits: 1 }))
-        }
-        Some(_) | None => Err(rule()),
-    }
+    Link::from_text(text).ok_or_else(rule)
 }
 
 fn range<N: std::str::FromStr + PartialOrd + Copy>(text: &str) -> Result<(N, N), String> {
@@ -205,17 +189,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 fn wanted(arguments: &Arguments) -> Wanted {
     let timeout = Duration::from_millis(arguments.timeout_ms);
-    let (link, name) = match &arguments.link {
-        Link::Tcp { address } => (arguments.link.clone(), format!("tcp://{address}")),
-        Link::RtuOverTcp { address } => (arguments.link.clone(), format!("rtu+tcp://{address}")),
+    let link = match &arguments.link {
         Link::Serial(port) => {
-            let name = format!("rtu://{}", port.device.display());
             let (baud, parity, stop_bits) = (arguments.baud, arguments.parity, arguments.stop_bits);
-            (Link::Serial(SerialPort { baud, parity, stop_bits, ..port.clone() }), name)
+            Link::Serial(SerialPort { baud, parity, stop_bits, ..port.clone() })
         }
+        network @ (Link::Tcp { .. } | Link::RtuOverTcp { .. }) => network.clone(),
     };
     let to = Line {
-        name,
+        name: link.text(),
         link,
         turnaround: Duration::ZERO,
         usual_answer: Duration::ZERO,

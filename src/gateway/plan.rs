@@ -174,7 +174,7 @@ fn tell_apart(blocks: &mut [Planned], bounds: Blocks) {
                 .chain(after)
                 .any(|other| other.table == block.table && answer_bytes(other) == answer_bytes(block))
         };
-        let step = if is_bits(planned.block.table) { 8 } else { 1 };
+        let step = if planned.block.table.is_bits() { 8 } else { 1 };
         for _ in 0..2 {
             let longer = planned.block.count.saturating_add(step);
             let fits = longer <= bounds.max_registers
@@ -188,14 +188,9 @@ fn tell_apart(blocks: &mut [Planned], bounds: Blocks) {
     }
 }
 
-/// Whether a table is of single bits.
-pub const fn is_bits(table: Table) -> bool {
-    table.is_bits()
-}
-
 /// Bytes of values in the answer to a request.
 pub fn answer_bytes(block: Block) -> u32 {
-    if is_bits(block.table) { u32::from(block.count).div_ceil(8) } else { u32::from(block.count) * 2 }
+    if block.table.is_bits() { u32::from(block.count).div_ceil(8) } else { u32::from(block.count) * 2 }
 }
 
 /// What becomes of a block that an analyser refuses as a whole.

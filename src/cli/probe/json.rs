@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::cli::probe::Holding;
-use crate::gateway::plan::is_bits;
 use crate::gateway::probe::survey::{Registers, Survey, Unit};
 use crate::gateway::probe::{Form, Match, Words, texts};
 
@@ -45,7 +44,7 @@ fn table(registers: &Registers) -> Value {
         "unknown": registers.unknown,
         "remark": registers.remark,
         "looked_twice": registers.twice,
-        "texts": if is_bits(registers.table) { Vec::new() } else { texts.collect() },
+        "texts": if registers.table.is_bits() { Vec::new() } else { texts.collect() },
         "registers": registers.words.keys().map(|address| register(registers, *address)).collect::<Vec<_>>(),
     })
 }
@@ -55,7 +54,7 @@ fn register(registers: &Registers, address: u16) -> Value {
         "register": address,
         "word": registers.words.get(&address),
         "moved": registers.moved.contains(&address),
-        "as": (!is_bits(registers.table)).then(|| forms(&registers.words, address)),
+        "as": (!registers.table.is_bits()).then(|| forms(&registers.words, address)),
     })
 }
 

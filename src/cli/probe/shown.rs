@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::cli::probe::Holding;
 use crate::config::gateway::{Number, Order};
-use crate::gateway::plan::is_bits;
 use crate::gateway::probe::survey::{Registers, Survey, Unit};
 use crate::gateway::probe::{Form, Match, ORDERS, Words, bits, is_plausible, order_name, ranges, texts};
 
@@ -109,7 +108,7 @@ impl Probe<'_> {
             (_, false) => writeln!(f, "moved within a second: {}", ranges(registers.moved.iter().copied()))?,
             (false, true) => writeln!(f, "there was no time to see what moves")?,
         }
-        if is_bits(registers.table) {
+        if registers.table.is_bits() {
             let on = ranges(words.iter().filter(|(_, word)| **word != 0).map(|(address, _)| *address));
             return writeln!(f, "on: {}", if on.is_empty() { "none" } else { &on });
         }

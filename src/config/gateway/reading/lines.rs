@@ -47,7 +47,7 @@ pub fn read<'d>(root: &mut Section<'d>) -> Lines<'d> {
 
 fn line(section: &mut Section<'_>, name: Option<String>) -> Option<Line> {
     let allowed = "\"tcp://HOST:PORT\", \"rtu+tcp://HOST:PORT\" or \"rtu:///dev/NAME\"";
-    let written = section.required("link", text(allowed, link));
+    let written = section.required("link", text(allowed, Link::from_text));
     let serial = serial(section, written.as_ref());
     let turnaround = section.with_default("turnaround_ms", milliseconds(0..=10_000), Duration::ZERO);
     let usual = written.as_ref().map_or(Duration::ZERO, usual_answer);
@@ -87,21 +87,7 @@ fn serial(section: &mut Section<'_>, link: Option<&Link>) -> Option<(u32, Parity
 /// The link of an analyser that names no line.
 pub fn network_link<'c>() -> Check<'c, Link> {
     let allowed = "\"tcp://HOST:PORT\" or \"rtu+tcp://HOST:PORT\"; a serial port is a [[line]] with link = \"rtu:///dev/NAME\"";
-    text(allowed, |text| link(text).filter(|link| !matches!(link, Link::Serial(_))))
-}
-
-fn link(text: &str) -> Option<Link> {
-    if let Some(device) = text.strip_prefix("rtu://") {
-        let plain = device.len() > 1 && device.starts_with('/') && !device.contains(char::is_control);
-        let port =
-            || SerialPort { device: PathBuf::from(device), baud: 9600, parity: Parity::None, stop_bits: 1 };
-        return plain.then(|| Link::Serial(port()));
-    }
-    if let Some(address) = text.strip_prefix("rtu+tcp://") {
-        return is_address(address).then(|| Link::RtuOverTcp { address: address.to_owned() });
-    }
-    let address = text.strip_prefix("tcp://")?;
-    is_address(address).then(|| Link::Tcp { address: address.to_owned() })
+    text(allowed, |text| Link::from_text(text).filter(|link| !matches!(link, Link::Serial(_))))
 }
 
 /// `HOST:PORT`.
@@ -116,6 +102,34 @@ const fn usual_answer(link: &Link) -> Duration {
 }
 
 impl Link {
+    /// Of `tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `rtu:///dev/NAME`; a serial port with the usual settings.
+    pub fn from_text(text: &str) -> Option<Link> {
+        if let Some(device) = text.strip_prefix("rtu://") {
+            let plain = device.len() > 1 && device.starts_with('/') && !device.contains(char::is_control);
+            let port = || SerialPort {
+                device: PathBuf::from(device),
+                baud: 9600,
+                parity: Parity::None,
+                stop_bits: 1,
+            };
+            return plain.then(|| Link::Serial(port()));
+        }
+        if let Some(address) = text.strip_prefix("rtu+tcp://") {
+            return is_address(address).then(|| Link::RtuOverTcp { address: address.to_owned() });
+        }
+        let address = text.strip_prefix("tcp://")?;
+        is_address(address).then(|| Link::Tcp { address: address.to_owned() })
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> String {
+        match self {
+            Link::Tcp { address } => format!("tcp://{address}"),
+            Link::RtuOverTcp { address } => format!("rtu+tcp://{address}"),
+            Link::Serial(port) => format!("rtu://{}", port.device.display()),
+        }
+    }
+
     /// Where it goes, whatever is spoken there.
     fn target(&self) -> String {
         match self {
@@ -157,11 +171,7 @@ impl Lines<'_> {
             }
             return Some(index);
         }
-        let name = match &link {
-            Link::Tcp { address } => format!("tcp://{address}"),
-            Link::RtuOverTcp { address } => format!("rtu+tcp://{address}"),
-            Link::Serial(_) => link.target(),
-        };
+        let name = link.text();
         let new = Line {
             name: name.clone(),
             turnaround: Duration::ZERO,
