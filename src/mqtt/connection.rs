@@ -378,17 +378,14 @@ fn message(
     Notice::Message(Box::new(Message { topic, payload, user_properties, ticket }))
 }
 
-/// Says goodbye so that the broker does not publish the last will.
+/// Says goodbye so that the broker does not publish the last will. It is the broker who hangs up: a socket closed with bytes that
+/// nobody has read resets the connection, and the goodbye could be lost with it.
 async fn leave(client: &AsyncClient, events: &mut EventLoop) {
     let drained = async {
         if client.disconnect().await.is_err() {
             return;
         }
-        while let Ok(event) = events.poll().await {
-            if matches!(event, Event::Outgoing(rumqttc::Outgoing::Disconnect)) {
-                break;
-            }
-        }
+        while events.poll().await.is_ok() {}
     };
     // A broker that does not take the goodbye in time will notice our absence by itself.
     let _late = tokio::time::timeout(FAREWELL, drained).await;

@@ -2,12 +2,13 @@
 //! connection and the handshake ourselves; rumqttc speaks to a socket of this process that has no file, and what passes there is
 //! carried over. Nobody else can use that socket: who connects to it must be this very process.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncWriteExt as _, copy, split};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -128,19 +129,12 @@ impl Drop for Tunnel {
     }
 }
 
-async fn relay(inside: UnixListener, line: TlsStream<TcpStream>) -> io::Result<()> {
+async fn relay<L: AsyncRead + AsyncWrite>(inside: UnixListener, line: L) -> io::Result<()> {
     let near = ours(&inside).await?;
     drop(inside);
-    let (mut from_near, mut to_near) = near.into_split();
-    let (mut from_line, mut to_line) = split(line);
-    let up = async {
-        copy(&mut from_near, &mut to_line).await?;
-        to_line.shutdown().await
-    };
-    let down = async {
-        copy(&mut from_line, &mut to_near).await?;
-        to_near.shutdown().await
-    };
+    let (from_near, to_near) = near.into_split();
+    let (from_line, to_line) = split(line);
+    let (up, down) = (up(from_near, to_line), down(from_line, to_near));
     tokio::pin!(up, down);
     tokio::select! {
         heard = &mut down => heard,
@@ -152,6 +146,35 @@ async fn relay(inside: UnixListener, line: TlsStream<TcpStream>) -> io::Result<(
     }
 }
 
+/// Carries over what we say, to the last word: whoever closes with answers unread resets the socket, after all that was written. What
+/// is read is written before the next is read, as `tokio::io::copy` does not do.
+async fn up(mut from_near: OwnedReadHalf, mut to_line: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut bytes = vec![0; 8 * 1024];
+    loop {
+        let read = match from_near.read(&mut bytes).await {
+            Ok(0) => return to_line.shutdown().await,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return to_line.shutdown().await,
+            read => read?,
+        };
+        to_line.write_all(bytes.get(..read).unwrap_or_default()).await?;
+        to_line.flush().await?;
+    }
+}
+
+/// Carries over what the broker says until it ends. Nobody may be listening any more, but what was said last is still on its way up.
+async fn down(mut from_line: impl AsyncRead + Unpin, mut to_near: OwnedWriteHalf) -> io::Result<()> {
+    let mut bytes = vec![0; 8 * 1024];
+    let mut listening = true;
+    loop {
+        let read = from_line.read(&mut bytes).await?;
+        if read == 0 {
+            let _gone = to_near.shutdown().await;
+            return Ok(());
+        }
+        listening = listening && to_near.write_all(bytes.get(..read).unwrap_or_default()).await.is_ok();
+    }
+}
+
 /// The connection of this process; anybody else's is hung up.
 async fn ours(inside: &UnixListener) -> io::Result<UnixStream> {
     loop {
@@ -159,6 +182,33 @@ async fn ours(inside: &UnixListener) -> io::Result<UnixStream> {
         let pid = near.peer_cred()?.pid();
         if pid.and_then(|pid| u32::try_from(pid).ok()) == Some(std::process::id()) {
             return Ok(near);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broker that talks without an end, and a client that leaves without reading it.
+    #[tokio::test]
+    async fn the_last_word_gets_through_though_nobody_reads_the_answers() {
+        for size in 1..200 {
+            let name = format!("\0cems-test-{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+            let inside = UnixListener::bind(&name).unwrap();
+            let (line, broker) = tokio::io::duplex(4096);
+            let relay = tokio::spawn(relay(inside, line));
+            let mut near = UnixStream::connect(&name).await.unwrap();
+            let (mut heard, mut says) = split(broker);
+            let talk = tokio::spawn(async move { while says.write_all(&[7; 512]).await.is_ok() {} });
+            near.readable().await.unwrap();
+            near.write_all(&vec![1; size * 97]).await.unwrap();
+            drop(near);
+            let mut all = Vec::new();
+            heard.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all.len(), size * 97);
+            talk.abort();
+            relay.abort();
         }
     }
 }
