@@ -179,10 +179,10 @@ fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighti
             alert.channel = channel.map(|channel| channel.code.to_string());
             alert.pollutant = channel.map(|channel| channel.factor.symbol.clone());
             alert.rule = Some(judged.by.code().to_owned());
-            alert.rule_kind = Some(judged.by.kind().name());
+            alert.rule_kind = Some(judged.by.kind().name().to_owned());
             alert.rule_name = Some(judged.by.name().to_owned());
             alert.limit = Some(verdict.limit);
-            alert.unit = Some(judged.by.unit(window));
+            alert.unit = Some(judged.by.unit(window).to_owned());
             alert.reference_oxygen = judged.by.reference_oxygen();
         }
     }

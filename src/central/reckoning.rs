@@ -184,7 +184,7 @@ impl Reckoner {
                 alert.rule = Some(quota.code.clone());
                 alert.pollutant = Some(quota.pollutant.clone());
                 (alert.corrected, alert.limit) = (verdict.corrected, Some(verdict.limit));
-                (alert.unit, alert.ratio_over) = (Some("t"), verdict.ratio_over);
+                (alert.unit, alert.ratio_over) = (Some("t".to_owned()), verdict.ratio_over);
                 alert.summary =
                     format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
                 let key = Key {

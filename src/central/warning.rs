@@ -50,6 +50,9 @@ pub fn place(outlet: &Outlet) -> Place {
         code: outlet.code.to_string(),
         name: outlet.name.clone(),
         enterprise: outlet.enterprise.name.clone(),
+        enterprise_code: outlet.enterprise.code.clone(),
+        division: outlet.enterprise.division.clone(),
+        contact: outlet.enterprise.contact.clone(),
     }
 }
 
@@ -125,10 +128,10 @@ pub fn describe(alert: &mut Alert, outlet: &Outlet, position: Position, rule: &R
     alert.channel = channel.map(|channel| channel.code.to_string());
     alert.pollutant = channel.map(|channel| channel.factor.symbol.clone());
     alert.rule = Some(rule.code.clone());
-    alert.rule_kind = Some(rule.kind.name());
+    alert.rule_kind = Some(rule.kind.name().to_owned());
     alert.rule_name = Some(rule.name.clone());
     alert.limit = Some(rule.limit.value);
-    alert.unit = Some("mg/m3");
+    alert.unit = Some("mg/m3".to_owned());
     alert.reference_oxygen = match rule.reference {
         Reference::OxygenPercent(percent) => Some(percent),
         Reference::None | Reference::ExcessAir(_) => None,

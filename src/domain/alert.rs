@@ -1,138 +1,93 @@
 //! What a person is told: what, where, how much, since when, and what to do. The JSON form is the webhook's body and a
-//! public interface, version 1.
+//! public interface, version 1: fields are added, never changed. Facts only; the words of each language are made of them in `message`.
+
+/// What an alert is about, and how grave it is.
+mod kind;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AlertKind {
-    /// A window above a limit.
-    Exceedance,
-    /// A single scan above the line of a rule; no verdict.
-    EarlyWarning,
-    /// Oxygen above the cut-off while the outlet emits: air in the duct.
-    NotConvertible,
-    SilentAnalyser,
-    SilentOutlet,
-    SilentGateway,
-    /// So many gateways at once that it is not they: a network or an operator that they share.
-    SilentGateways,
-    /// The centre has no connection to the broker: nothing can arrive at all.
-    LinkDown,
-    /// Two different records claim the same place.
-    Conflict,
-    /// Records that could not be understood or accepted are kept whole, but not as readings.
-    Quarantine,
-    /// So many records of a gateway are in quarantine that no more are taken: they stay in its spool.
-    QuarantineFull,
-    /// Records that a gateway had made are gone for ever.
-    LostRange,
-    /// A share of a permitted quantity is used.
-    Quota,
+pub use kind::{AlertKind, Severity};
+
+/// What has happened to the episode that an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It has begun.
+    #[default]
+    Begun,
+    /// It has reached a higher level: more hours, a higher ratio, another line.
+    Worsened,
+    /// Its figures were corrected afterwards; it stands.
+    Revised,
+    /// It never was: figures or marks that came later take it back.
+    Withdrawn,
 }
 
-impl AlertKind {
-    pub const ALL: [AlertKind; 13] = [
-        AlertKind::Exceedance,
-        AlertKind::EarlyWarning,
-        AlertKind::NotConvertible,
-        AlertKind::SilentAnalyser,
-        AlertKind::SilentOutlet,
-        AlertKind::SilentGateway,
-        AlertKind::SilentGateways,
-        AlertKind::LinkDown,
-        AlertKind::Conflict,
-        AlertKind::Quarantine,
-        AlertKind::QuarantineFull,
-        AlertKind::LostRange,
-        AlertKind::Quota,
-    ];
+impl Phase {
+    pub const ALL: [Phase; 4] = [Phase::Begun, Phase::Worsened, Phase::Revised, Phase::Withdrawn];
 
     /// As written in tables and messages.
     pub const fn name(self) -> &'static str {
         match self {
-            AlertKind::Exceedance => "exceedance",
-            AlertKind::EarlyWarning => "early-warning",
-            AlertKind::NotConvertible => "not-convertible",
-            AlertKind::SilentAnalyser => "silent-analyser",
-            AlertKind::SilentOutlet => "silent-outlet",
-            AlertKind::SilentGateway => "silent-gateway",
-            AlertKind::SilentGateways => "silent-gateways",
-            AlertKind::LinkDown => "link-down",
-            AlertKind::Conflict => "conflict",
-            AlertKind::Quarantine => "quarantine",
-            AlertKind::QuarantineFull => "quarantine-full",
-            AlertKind::LostRange => "lost-range",
-            AlertKind::Quota => "quota",
-        }
-    }
-
-    /// The reverse of [`AlertKind::name`].
-    pub fn from_name(name: &str) -> Option<AlertKind> {
-        AlertKind::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// The first thing to do, for whoever is woken by it.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            AlertKind::Exceedance => {
-                "The averaged value is above the limit. Call the plant's duty contact; check treatment facilities; record cause and measures."
-            }
-            AlertKind::EarlyWarning => {
-                "A single scan is above the line; the window is not judged yet. The plant can still bring the mean below the limit."
-            }
-            AlertKind::NotConvertible => {
-                "Oxygen is above the cut-off, so nothing can be judged. Check for air leaking in, an open damper, or a stopped source."
-            }
-            AlertKind::SilentAnalyser => {
-                "The gateway runs but this analyser does not answer. Check its power, its network cable and its Modbus settings."
-            }
-            AlertKind::SilentOutlet => {
-                "No analyser of this outlet answers although its gateway runs. Check the analyser house: power, network, switch."
-            }
-            AlertKind::SilentGateway => {
-                "Nothing arrives from this gateway. Check its power and its network; its readings wait in its spool."
-            }
-            AlertKind::SilentGateways => {
-                "Many gateways fell silent together. Check what they share: the network operator, the broker's address, certificates. Their readings wait in their spools."
-            }
-            AlertKind::LinkDown => {
-                "The centre cannot reach the MQTT broker, so nothing arrives from any gateway. Check the broker and the network to it."
-            }
-            AlertKind::Conflict => {
-                "A second, different record claims a stored place. The first stands; both are kept. Treat as possible tampering."
-            }
-            AlertKind::Quarantine => {
-                "Records were not accepted; they are kept whole with the reason. Mend the cause, then retry them from quarantine."
-            }
-            AlertKind::QuarantineFull => {
-                "Refused records now stay in the gateway's spool, which fills. Mend the cause, then `cems quarantine retry` or `discard` makes room."
-            }
-            AlertKind::LostRange => {
-                "The gateway lost records that nobody else has. Record the gap; check the gateway's disk."
-            }
-            AlertKind::Quota => {
-                "A share of the permitted quantity is used. Compare the pace with the time that is left; plan reductions or apply for a change."
-            }
+            Phase::Begun => "begun",
+            Phase::Worsened => "worsened",
+            Phase::Revised => "revised",
+            Phase::Withdrawn => "withdrawn",
         }
     }
 }
 
 /// Where it happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub code: String,
     pub name: String,
+    /// Name of the enterprise.
     pub enterprise: String,
+    /// Its unified social credit code.
+    #[serde(default)]
+    pub enterprise_code: String,
+    /// Administrative division, six digits.
+    #[serde(default)]
+    pub division: String,
+    /// Whom to call there.
+    #[serde(default)]
+    pub contact: String,
+}
+
+/// Whether the instrument is to be trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    pub analyser: String,
+    /// The last quality check before the alert: when, and whether it was passed.
+    pub checked_at: Option<Timestamp>,
+    pub passed: Option<bool>,
+    /// A check is overdue or was failed: the data are out of control.
+    pub out_of_control: bool,
+    /// It said of itself that it is faulty, in calibration or in maintenance: the flag's letter.
+    pub flag: Option<String>,
+}
+
+/// How the running hour will end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Corrected mean of the hour to date.
+    pub mean_mg_m3: f64,
+    /// Minutes that are over.
+    pub minutes_over: u32,
+    /// The level at which the rest of the hour still stays below the limit; `None`: the hour is lost.
+    pub allowed_mg_m3: Option<f64>,
+    /// From this minute on the hour is lost if it goes on as it is.
+    pub lost_at: Option<Timestamp>,
 }
 
 /// One alert, as it is sent. Fields that do not apply are null.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The same for every attempt and channel: receivers can drop repeats by it.
     pub id: String,
-    pub kind: &'static str,
+    pub kind: AlertKind,
     /// One line for people.
     pub summary: String,
     pub outlet: Option<Place>,
@@ -143,21 +98,76 @@ pub struct Alert {
     pub pollutant: Option<String>,
     /// Code and kind (violation, assessment, order) of the rule.
     pub rule: Option<String>,
-    pub rule_kind: Option<&'static str>,
+    pub rule_kind: Option<String>,
     pub rule_name: Option<String>,
     pub measured: Option<f64>,
     pub oxygen: Option<f64>,
     pub corrected: Option<f64>,
     pub limit: Option<f64>,
-    pub unit: Option<&'static str>,
+    pub unit: Option<String>,
     pub reference_oxygen: Option<f64>,
     /// C/limit - 1.
     pub ratio_over: Option<f64>,
     pub started_at: Timestamp,
     /// The scan's tick, the window's start, or when silence was noticed.
     pub at: Timestamp,
-    pub what_to_do: &'static str,
+    pub what_to_do: String,
     pub link: Option<String>,
+    /// Of the same episode the same.
+    #[serde(default)]
+    pub episode: i64,
+    #[serde(default)]
+    pub phase: Phase,
+    #[serde(default = "lowest")]
+    pub severity: Severity,
+    /// 1 is the lowest that is told.
+    #[serde(default)]
+    pub level: u8,
+    /// Of a window: its averaging period and its end.
+    #[serde(default)]
+    pub period: Option<String>,
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Windows one after another that are above, this one included.
+    #[serde(default)]
+    pub consecutive: Option<u32>,
+    /// Valid and expected parts of the window, and what the parts are (`minute`, `hour`).
+    #[serde(default)]
+    pub valid: Option<u32>,
+    #[serde(default)]
+    pub expected: Option<u32>,
+    #[serde(default)]
+    pub part: Option<String>,
+    #[serde(default)]
+    pub instrument: Option<Instrument>,
+    /// What the enterprise has marked over the window.
+    #[serde(default)]
+    pub marked: Option<String>,
+    #[serde(default)]
+    pub outlook: Option<Outlook>,
+    /// A share and the line it has reached or may miss, per cent.
+    #[serde(default)]
+    pub share_percent: Option<f64>,
+    #[serde(default)]
+    pub line_percent: Option<f64>,
+    /// What was found, in words: a fault, a refusal, why it was withdrawn.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Of one cause: the first of those it concerns, and how many there are.
+    #[serde(default)]
+    pub subjects: Vec<String>,
+    #[serde(default)]
+    pub subjects_total: Option<u32>,
+    /// When an early warning of the same cause had begun.
+    #[serde(default)]
+    pub warned_at: Option<Timestamp>,
+    /// A test: nothing has happened.
+    #[serde(default)]
+    pub test: bool,
+}
+
+const fn lowest() -> Severity {
+    Severity::Warning
 }
 
 impl Alert {
@@ -165,7 +175,7 @@ impl Alert {
     pub fn new(kind: AlertKind, started_at: Timestamp, at: Timestamp) -> Alert {
         Alert {
             id: String::new(),
-            kind: kind.name(),
+            kind,
             summary: String::new(),
             outlet: None,
             gateway: None,
@@ -184,9 +194,36 @@ impl Alert {
             ratio_over: None,
             started_at,
             at,
-            what_to_do: kind.advice(),
+            what_to_do: kind.advice().to_owned(),
             link: None,
+            episode: 0,
+            phase: Phase::Begun,
+            severity: kind.severity(1),
+            level: 1,
+            period: None,
+            until: None,
+            consecutive: None,
+            valid: None,
+            expected: None,
+            part: None,
+            instrument: None,
+            marked: None,
+            outlook: None,
+            share_percent: None,
+            line_percent: None,
+            reason: None,
+            subjects: Vec::new(),
+            subjects_total: None,
+            warned_at: None,
+            test: false,
         }
+    }
+
+    /// The same at a level, with the severity that follows.
+    #[must_use]
+    pub fn at_level(mut self, level: u8) -> Alert {
+        (self.level, self.severity) = (level, self.kind.severity(level));
+        self
     }
 
     /// The summary of a value above a limit: `demo-kiln SO2 88.0 mg/m3 against 35 (reference O2 10 %): 1.51 times over`.
@@ -194,7 +231,7 @@ impl Alert {
         let place = self.outlet.as_ref().map_or("?", |place| place.code.as_str());
         let pollutant = self.pollutant.as_deref().unwrap_or("?");
         let (Some(corrected), Some(limit)) = (self.corrected, self.limit) else {
-            return format!("{place} {pollutant}: {}", self.kind);
+            return format!("{place} {pollutant}: {}", self.kind.name());
         };
         let reference =
             self.reference_oxygen.map_or(String::new(), |percent| format!(" (reference O2 {percent} %)"));
@@ -211,8 +248,7 @@ mod tests {
     fn the_summary_says_where_what_and_how_much() {
         let at: Timestamp = "2026-11-21T04:00:06Z".parse().unwrap();
         let mut alert = Alert::new(AlertKind::EarlyWarning, at, at);
-        alert.outlet =
-            Some(Place { code: "kiln".to_owned(), name: "Kiln".to_owned(), enterprise: "Works".to_owned() });
+        alert.outlet = Some(Place { code: "kiln".to_owned(), name: "Kiln".to_owned(), ..Place::default() });
         alert.pollutant = Some("SO2".to_owned());
         (alert.corrected, alert.limit) = (Some(88.0), Some(35.0));
         (alert.reference_oxygen, alert.ratio_over) = (Some(10.0), Some(88.0 / 35.0 - 1.0));

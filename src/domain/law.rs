@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::alerting::Alerting;
 use crate::domain::assessment::Assessment;
 use crate::domain::capture::EfficiencyRule;
 use crate::domain::exemption::Exemption;
@@ -35,6 +36,8 @@ pub struct Law {
     pub furnaces: Vec<FurnaceRule>,
     pub quotas: Vec<Quota>,
     pub targets: Vec<Target>,
+    /// Who is told.
+    pub alerting: Alerting,
 }
 
 /// What of the law is about one outlet, worked out as far as no signal is needed. Marks and checks grow without end: where many

@@ -66,6 +66,8 @@ pub mod judgement;
 pub mod episode;
 /// What a person is told.
 pub mod alert;
+/// Who is told what, and when.
+pub mod alerting;
 /// From scans to every average, in one pass, with verdicts: what `cems replay` prints.
 pub mod replay;
 /// How a number came about, step by step, and whether the stored one comes out again.

@@ -21,7 +21,7 @@ pub async fn put(
     body.id.clone_from(&id);
     let body = serde_json::to_value(&body).map_err(|error| Failure::Refused(format!("alert: {error}")))?;
     let insert = execute(client, "INSERT INTO alert (id, outlet_id, episode_id, kind, created_at, body) VALUES ($1::text::uuid, $2, $3, $4, $5, $6)",
-        &[&id, &episode.0, &episode.1, &alert.kind, &now, &body],
+        &[&id, &episode.0, &episode.1, &alert.kind.name(), &now, &body],
     ).await;
     insert?;
     let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at) SELECT $1::text::uuid, id, $2 FROM notify_channel WHERE enabled",

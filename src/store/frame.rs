@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Row};
 
 use super::law::{BEFORE_HOURS, LONG_LISTS, add};
 use super::plant::{Error, LOAD_ATTEMPTS, catalogue, revision};
+use crate::domain::alerting::Alerting;
 use crate::domain::judgement::By;
 use crate::domain::law::{Law, OutletLaw};
 use crate::domain::mark::{Mark, Review};
@@ -29,6 +30,7 @@ pub struct Frames {
     ids: HashMap<(&'static str, String), i32>,
     pub quotas: Vec<Quota>,
     pub targets: Vec<Target>,
+    pub alerting: Alerting,
 }
 
 impl Frames {
@@ -78,7 +80,14 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
         let by_outlet = law.by_outlet(&plant);
         return Ok((
             plant,
-            Frames { revision: before, by_outlet, ids, quotas: law.quotas, targets: law.targets },
+            Frames {
+                revision: before,
+                by_outlet,
+                ids,
+                quotas: law.quotas,
+                targets: law.targets,
+                alerting: law.alerting,
+            },
         ));
     }
     Err(Error::Restless)

@@ -11,6 +11,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::affected::name_windows;
 use super::due::hold_lanes;
 use super::plant::{Counts, Error, Refusal};
+use crate::domain::alerting::Alerting;
 use crate::domain::history::{Dated, History};
 use crate::domain::law::Law;
 use crate::domain::times::Times;
@@ -104,7 +105,34 @@ fn entries(law: &Law) -> Result<Vec<Entry>, serde_json::Error> {
         let from = year_start(target.year).unwrap_or(Timestamp::UNIX_EPOCH);
         all.single("target", (target.code.clone(), None), Times { from, until: None }, target)?;
     }
+    alerting(&mut all, &law.alerting)?;
     Ok(all.0)
+}
+
+fn alerting(all: &mut Lists, alerting: &Alerting) -> Result<(), serde_json::Error> {
+    for rule in &alerting.rules {
+        all.versioned("alert_rule", (rule.code.clone(), rule.scope.outlet.as_ref()), rule.times, rule)?;
+    }
+    for team in &alerting.teams {
+        all.versioned("team", (team.code.clone(), None), team.times, team)?;
+    }
+    for person in &alerting.people {
+        all.versioned("person", (person.code.clone(), None), person.times, person)?;
+    }
+    for shift in &alerting.shifts {
+        all.versioned("shift", (shift.code.clone(), None), shift.times, shift)?;
+    }
+    for holiday in &alerting.holidays {
+        let times = Times { from: Timestamp::UNIX_EPOCH, until: None };
+        all.single("holiday", (holiday.date.to_string(), None), times, holiday)?;
+    }
+    for swap in &alerting.swaps {
+        all.single("swap", (swap.code.clone(), None), swap.times, swap)?;
+    }
+    for ladder in &alerting.ladders {
+        all.versioned("ladder", (ladder.team.clone(), None), ladder.times, ladder)?;
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -312,6 +340,13 @@ pub(super) fn add(law: &mut Law, list: &str, body: Value) -> Result<(), Error> {
         "furnace" => push(&mut law.furnaces, body),
         "quota" => push(&mut law.quotas, body),
         "target" => push(&mut law.targets, body),
+        "alert_rule" => push(&mut law.alerting.rules, body),
+        "team" => push(&mut law.alerting.teams, body),
+        "person" => push(&mut law.alerting.people, body),
+        "shift" => push(&mut law.alerting.shifts, body),
+        "holiday" => push(&mut law.alerting.holidays, body),
+        "swap" => push(&mut law.alerting.swaps, body),
+        "ladder" => push(&mut law.alerting.ladders, body),
         other => Err(unreadable("list", other.to_owned())),
     }
 }

@@ -12,7 +12,7 @@ use crate::store::storage::{self, Storage, StorageError};
 
 /// Name and text of every migration. Listed by hand, so that a new file cannot be missed by an incremental build; a test
 /// compares the list with the folder.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("V1__plant", include_str!("migrations/V1__plant.sql")),
     ("V2__scans_and_what_follows", include_str!("migrations/V2__scans_and_what_follows.sql")),
     ("V3__law", include_str!("migrations/V3__law.sql")),
@@ -20,6 +20,7 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("V5__chain_head_and_quarantine", include_str!("migrations/V5__chain_head_and_quarantine.sql")),
     ("V6__due_names_many_outlets", include_str!("migrations/V6__due_names_many_outlets.sql")),
     ("V7__storage", include_str!("migrations/V7__storage.sql")),
+    ("V8__alerting", include_str!("migrations/V8__alerting.sql")),
 ];
 
 /// Key of the advisory lock that lets one migrator work at a time: "cems" as a number.

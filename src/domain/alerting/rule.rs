@@ -1,0 +1,86 @@
+//! Rules of alerting: what is watched, from which level on, for how long, for whom. Rows, with defaults that every database has; an
+//! enterprise or an outlet may have its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::{AlertKind, Severity};
+use crate::domain::alerting::{Audience, Scoped};
+use crate::domain::times::Times;
+
+/// One rule of alerting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertRule {
+    pub code: String,
+    pub kind: AlertKind,
+    #[serde(default)]
+    pub scope: Scope,
+    pub times: Times,
+    pub enabled: bool,
+    /// Lines of the levels 1, 2, 3 …, in the kind's own unit (docs/alerting.md); empty where the kind has none.
+    #[serde(default)]
+    pub levels: Vec<f64>,
+    /// So long it must last before it is told, seconds.
+    #[serde(default)]
+    pub hold_s: u32,
+    /// So long it must be over before the episode ends, seconds.
+    #[serde(default)]
+    pub clear_s: u32,
+    /// Of windows above a limit one after another: so many are the levels 1, 2, 3 ….
+    #[serde(default)]
+    pub counts: Vec<u32>,
+    /// The first is told at once,
+    pub audiences: Vec<Audience>,
+    /// the others so much later, seconds, unless it is acknowledged or over by then.
+    #[serde(default)]
+    pub others_after_s: u32,
+    /// In place of the kind's own.
+    #[serde(default)]
+    pub severity: Option<Severity>,
+}
+
+impl AlertRule {
+    /// The highest level whose line a value has reached; 0: none. Lines rise.
+    pub fn level_of(&self, value: f64) -> u8 {
+        let reached = self.levels.iter().take_while(|line| value >= **line).count();
+        u8::try_from(reached).unwrap_or(u8::MAX)
+    }
+
+    /// The highest level that so many windows one after another have reached; 0: none.
+    pub fn level_of_count(&self, count: u32) -> u8 {
+        let reached = self.counts.iter().take_while(|line| count >= **line).count();
+        u8::try_from(reached).unwrap_or(u8::MAX)
+    }
+
+    /// The same for lines that fall: a rate that must not be below.
+    pub fn level_below(&self, value: f64) -> u8 {
+        let reached = self.levels.iter().take_while(|line| value < **line).count();
+        u8::try_from(reached).unwrap_or(u8::MAX)
+    }
+}
+
+/// Where a rule holds: an outlet, an enterprise, a division, or everywhere. Of several the narrowest counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    #[serde(default)]
+    pub outlet: Option<String>,
+    /// Unified social credit code.
+    #[serde(default)]
+    pub enterprise: Option<String>,
+    /// Prefix.
+    #[serde(default)]
+    pub division: String,
+}
+
+impl Scope {
+    /// Whether a place lies in it.
+    pub fn covers(&self, place: Scoped<'_>) -> bool {
+        self.outlet.as_deref().is_none_or(|outlet| outlet == place.outlet)
+            && self.enterprise.as_deref().is_none_or(|enterprise| enterprise == place.enterprise)
+            && place.division.starts_with(&self.division)
+    }
+
+    /// Orders scopes: the higher, the narrower.
+    pub fn narrowness(&self) -> (bool, bool, usize) {
+        (self.outlet.is_some(), self.enterprise.is_some(), self.division.len())
+    }
+}
