@@ -199,8 +199,9 @@ fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighti
         subject: subject(judged, window),
     };
     let above = verdict.outcome.is_adverse();
-    let observation = Observation { at: window.start, value: verdict.corrected.unwrap_or(f64::NAN), above };
-    Sighting { key, observation, limit: Some(verdict.limit), alert }
+    let observation =
+        Observation { at: window.start, value: verdict.corrected.unwrap_or(f64::NAN), above, level: 1 };
+    Sighting { key, observation, limit: Some(verdict.limit), hold: SignedDuration::ZERO, alert }
 }
 
 /// A furnace rule judges five minutes and days: each has its own episodes.

@@ -197,8 +197,14 @@ impl Reckoner {
                 let above = used.share.reaches(*line) == Some(true);
                 let value = verdict.corrected.unwrap_or(f64::NAN);
                 if above || open.contains(&key) {
-                    let observation = Observation { at: now, value, above };
-                    seen.push(Sighting { key, observation, limit: Some(verdict.limit), alert });
+                    let observation = Observation { at: now, value, above, level: 1 };
+                    seen.push(Sighting {
+                        key,
+                        observation,
+                        limit: Some(verdict.limit),
+                        hold: SignedDuration::ZERO,
+                        alert,
+                    });
                 }
             }
         }

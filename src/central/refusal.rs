@@ -1,6 +1,6 @@
 //! What a person is told of records that were not accepted, or are gone for ever.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::central::intake::TakenEvent;
 use crate::config::central::Quarantine;
@@ -32,7 +32,13 @@ pub(super) fn lost_range(taken: &TakenEvent, now: Timestamp) -> Option<Sighting>
     alert.summary = format!("gateway {gateway} has lost records that nobody else has: {}", detail.join(", "));
     let key =
         Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::LostRange, subject: gateway.clone() };
-    Some(Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert })
+    Some(Sighting {
+        key,
+        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    })
 }
 
 /// What a person is told of a quarantined record: one episode a gateway.
@@ -42,7 +48,13 @@ pub(super) fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
     alert.gateway = Some(kept.gateway.clone());
     alert.summary = format!("gateway {}: {}", kept.gateway, kept.reason);
     let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: kept.gateway.clone() };
-    Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
+    Sighting {
+        key,
+        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    }
 }
 
 /// What a person is told when no more of a gateway is kept: one episode a gateway.
@@ -57,5 +69,11 @@ pub(super) fn full(gateway: &str, cap: &Quarantine, now: Timestamp) -> Sighting 
         cap.bytes >> 20
     );
     let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: gateway.to_owned() };
-    Sighting { key, observation: Observation { at: now, value: 1.0, above: true }, limit: None, alert }
+    Sighting {
+        key,
+        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    }
 }

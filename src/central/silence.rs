@@ -118,8 +118,14 @@ impl Watch {
             [AlertKind::Quarantine, AlertKind::QuarantineFull, AlertKind::Conflict, AlertKind::LostRange]
         {
             for key in open_of_kind(client, kind).await? {
-                let observation = Observation { at: now, value: 0.0, above: false };
-                seen.push(Sighting { key, observation, limit: None, alert: Alert::new(kind, now, now) });
+                let observation = Observation { at: now, value: 0.0, above: false, level: 1 };
+                seen.push(Sighting {
+                    key,
+                    observation,
+                    limit: None,
+                    hold: SignedDuration::ZERO,
+                    alert: Alert::new(kind, now, now),
+                });
             }
         }
         self.tell(seen, QUARANTINE, now).await
@@ -318,7 +324,13 @@ fn sighting(
     let key = Key { outlet_id: key.0, position: -1, rule_id: 0, kind, subject: key.1.to_owned() };
     alert.started_at = since;
     let value = now.duration_since(since).as_secs_f64();
-    Sighting { key, observation: Observation { at: now, value, above }, limit: None, alert }
+    Sighting {
+        key,
+        observation: Observation { at: now, value, above, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    }
 }
 
 fn of_gateway(name: &str, outlets: usize, told: (Timestamp, bool), now: Timestamp) -> Sighting {

@@ -115,8 +115,9 @@ fn of_rule(
     alert.summary = alert.value_summary();
     Some(Sighting {
         key,
-        observation: Observation { at, value: corrected, above },
+        observation: Observation { at, value: corrected, above, level: 1 },
         limit: Some(limit),
+        hold: SignedDuration::ZERO,
         alert,
     })
 }
@@ -158,5 +159,11 @@ fn dilution(outlet: &Outlet, at: Timestamp, evaluated: &Evaluated, open: &OpenKe
     alert.oxygen = Some(oxygen);
     alert.summary =
         format!("{} O2 {oxygen:.1} % is above the cut-off of {cutoff} %: nothing can be judged", outlet.code);
-    Some(Sighting { key, observation: Observation { at, value: oxygen, above }, limit: None, alert })
+    Some(Sighting {
+        key,
+        observation: Observation { at, value: oxygen, above, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    })
 }

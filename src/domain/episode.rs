@@ -12,6 +12,8 @@ pub struct State {
     pub last_at: Timestamp,
     /// Set while an episode is open.
     pub open: Option<Open>,
+    /// Above since then without an episode: its rule asks for more.
+    pub above_since: Option<Timestamp>,
 }
 
 /// An open episode, as far as its next move needs it.
@@ -23,6 +25,8 @@ pub struct Open {
     pub last_above_at: Timestamp,
     /// Highest value seen.
     pub peak: f64,
+    /// Highest level told.
+    pub level: u8,
 }
 
 /// What one more observation does.
@@ -30,8 +34,12 @@ pub struct Open {
 pub enum Move {
     /// Older than the state, or nothing to tell.
     Stay,
+    /// Above, but not yet for as long as its rule asks.
+    Wait,
     /// A new episode begins; a person is told.
     Begin,
+    /// The open one has reached a level that was not told yet; a person is told.
+    Worsen { peak: f64 },
     /// The open one goes on, with this peak.
     Continue { peak: f64 },
     /// The open one has ended.
@@ -44,6 +52,8 @@ pub struct Observation {
     pub at: Timestamp,
     pub value: f64,
     pub above: bool,
+    /// 1 is the lowest that is told.
+    pub level: u8,
 }
 
 /// How long values must stay below before an episode ends, so that a value dancing around the line is one episode.
@@ -55,13 +65,22 @@ pub const EARLY_WARNING: Hysteresis = Hysteresis(SignedDuration::from_secs(60));
 /// A window is judged as a whole: the first one below the limit ends the episode.
 pub const WINDOW: Hysteresis = Hysteresis(SignedDuration::ZERO);
 
+/// How long values must be above before an episode begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold(pub SignedDuration);
+
 /// The next move, from the state so far and one observation.
-pub fn next(state: Option<&State>, observation: Observation, hysteresis: Hysteresis) -> Move {
+pub fn next(state: Option<&State>, observation: Observation, (hold, hysteresis): (Hold, Hysteresis)) -> Move {
     if state.is_some_and(|state| observation.at <= state.last_at) {
         return Move::Stay;
     }
+    let above_since = state.and_then(|state| state.above_since).unwrap_or(observation.at);
     match state.and_then(|state| state.open) {
-        None if observation.above => Move::Begin,
+        None if observation.above && observation.at.duration_since(above_since) >= hold.0 => Move::Begin,
+        None if observation.above => Move::Wait,
+        Some(open) if observation.above && observation.level > open.level => {
+            Move::Worsen { peak: open.peak.max(observation.value) }
+        }
         Some(open) if observation.above => Move::Continue { peak: open.peak.max(observation.value) },
         Some(open) if observation.at.duration_since(open.last_above_at) >= hysteresis.0 => Move::End,
         None | Some(_) => Move::Stay,
@@ -108,21 +127,37 @@ pub fn retract(span: Span, window: Window) -> Retraction {
 mod tests {
     use super::*;
 
+    const AT_ONCE: Hold = Hold(SignedDuration::ZERO);
+
     fn run(observations: &[(i64, f64, bool)], hysteresis: Hysteresis) -> Vec<Move> {
+        let levelled: Vec<_> =
+            observations.iter().map(|(at, value, above)| (*at, *value, *above, 1)).collect();
+        run_levels(&levelled, (AT_ONCE, hysteresis))
+    }
+
+    fn run_levels(observations: &[(i64, f64, bool, u8)], times: (Hold, Hysteresis)) -> Vec<Move> {
         let mut state: Option<State> = None;
         let mut moves = Vec::new();
-        for (second, value, above) in observations {
+        for (second, value, above, level) in observations {
             let at = Timestamp::from_second(*second).unwrap();
-            let step = next(state.as_ref(), Observation { at, value: *value, above: *above }, hysteresis);
+            let seen = Observation { at, value: *value, above: *above, level: *level };
+            let step = next(state.as_ref(), seen, times);
             let open = state.and_then(|state| state.open);
             let open = match step {
-                Move::Begin => Some(Open { id: 1, opened_at: at, last_above_at: at, peak: *value }),
+                Move::Begin => {
+                    Some(Open { id: 1, opened_at: at, last_above_at: at, peak: *value, level: *level })
+                }
                 Move::Continue { peak } => open.map(|open| Open { last_above_at: at, peak, ..open }),
+                Move::Worsen { peak } => {
+                    open.map(|open| Open { last_above_at: at, peak, level: *level, ..open })
+                }
                 Move::End => None,
-                Move::Stay => open,
+                Move::Stay | Move::Wait => open,
             };
             let last_at = state.map_or(at, |state| state.last_at.max(at));
-            state = Some(State { last_at, open });
+            let waiting = state.and_then(|state| state.above_since).unwrap_or(at);
+            let above_since = (step == Move::Wait).then_some(waiting);
+            state = Some(State { last_at, open, above_since });
             moves.push(step);
         }
         moves
@@ -143,6 +178,26 @@ mod tests {
             EARLY_WARNING,
         );
         assert_eq!(moves, [Move::Begin, Move::Stay, Move::End, Move::Stay, Move::Begin]);
+    }
+
+    #[test]
+    fn a_level_is_told_once_and_never_again_below_it() {
+        let levels =
+            [(0, 1.0, true, 1), (1, 5.0, true, 3), (2, 2.0, true, 2), (3, 5.0, true, 3), (4, 9.0, true, 4)];
+        let moves = run_levels(&levels, (AT_ONCE, WINDOW));
+        let told = |step: &&Move| matches!(step, Move::Begin | Move::Worsen { .. });
+        assert_eq!(moves.iter().filter(told).count(), 3);
+        assert_eq!(moves[2], Move::Continue { peak: 5.0 });
+    }
+
+    #[test]
+    fn it_begins_only_after_its_hold_and_a_value_below_begins_the_wait_anew() {
+        let hold = (Hold(SignedDuration::from_secs(10)), EARLY_WARNING);
+        let seen = |second: i64, above: bool| (second, 40.0, above, 1);
+        let times = [seen(0, true), seen(9, true), seen(10, true)];
+        assert_eq!(run_levels(&times, hold), [Move::Wait, Move::Wait, Move::Begin]);
+        let dips = [seen(0, true), seen(8, false), seen(10, true), seen(19, true), seen(20, true)];
+        assert_eq!(run_levels(&dips, hold), [Move::Wait, Move::Stay, Move::Wait, Move::Wait, Move::Begin]);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub mod episode;
 pub mod alert;
 /// Who is told what, and when.
 pub mod alerting;
+/// What an alert says in words.
+pub mod message;
 /// From scans to every average, in one pass, with verdicts: what `cems replay` prints.
 pub mod replay;
 /// How a number came about, step by step, and whether the stored one comes out again.

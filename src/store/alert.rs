@@ -19,12 +19,13 @@ pub async fn put(
     let id = uuid::Uuid::now_v7().to_string();
     let mut body = alert.clone();
     body.id.clone_from(&id);
+    body.episode = episode.1;
     let body = serde_json::to_value(&body).map_err(|error| Failure::Refused(format!("alert: {error}")))?;
-    let insert = execute(client, "INSERT INTO alert (id, outlet_id, episode_id, kind, created_at, body) VALUES ($1::text::uuid, $2, $3, $4, $5, $6)",
-        &[&id, &episode.0, &episode.1, &alert.kind.name(), &now, &body],
+    let insert = execute(client, "INSERT INTO alert (id, outlet_id, episode_id, kind, created_at, body, phase) VALUES ($1::text::uuid, $2, $3, $4, $5, $6, $7)",
+        &[&id, &episode.0, &episode.1, &alert.kind.name(), &now, &body, &alert.phase.name()],
     ).await;
     insert?;
-    let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at) SELECT $1::text::uuid, id, $2 FROM notify_channel WHERE enabled",
+    let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at, created_at) SELECT $1::text::uuid, id, $2, $2 FROM notify_channel WHERE enabled AND broadcast",
         &[&id, &now],
     ).await;
     deliver?;

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
-use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::{Hysteresis, Move, Observation, Open, State, next};
+use crate::domain::alert::{Alert, AlertKind, Phase};
+use crate::domain::episode::{Hold, Hysteresis, Move, Observation, Open, State, next};
 use crate::store::alert;
 use crate::store::session::{Failure, execute, query, query_one};
 
@@ -28,7 +28,9 @@ pub struct Sighting {
     pub key: Key,
     pub observation: Observation,
     pub limit: Option<f64>,
-    /// Its id is given when it is stored.
+    /// So long it must be above before an episode begins.
+    pub hold: SignedDuration,
+    /// Its id is given when it is stored. A higher level than the open episode's is told again.
     pub alert: Alert,
 }
 
@@ -59,30 +61,8 @@ pub async fn observe(
     let mut states = lock(client, sightings.iter().map(|sighting| &sighting.key).collect()).await?;
     for sighting in &sightings {
         let state = states.entry(sighting.key.clone()).or_default();
+        step(client, (sighting, state), hysteresis, now, &mut moved).await?;
         let seen = sighting.observation;
-        let known = state.last_at.map(|last_at| State { last_at, open: state.open });
-        match next(known.as_ref(), seen, hysteresis) {
-            Move::Stay => {}
-            Move::Begin => {
-                let id = begin(client, sighting, now).await?;
-                alert::put(client, &sighting.alert, (sighting.key.outlet_id, id), now).await?;
-                moved.begun.push(sighting.key.clone());
-                moved.alerts += 1;
-                state.open = Some(Open { id, opened_at: seen.at, last_above_at: seen.at, peak: seen.value });
-            }
-            Move::Continue { peak } => {
-                if let Some(open) = &mut state.open {
-                    (open.last_above_at, open.peak) = (seen.at, peak);
-                    state.touched = true;
-                }
-            }
-            Move::End => {
-                if let Some(open) = state.open.take() {
-                    end(client, sighting.key.outlet_id, &open, seen.at).await?;
-                    moved.ended.push(sighting.key.clone());
-                }
-            }
-        }
         if state.last_at.is_none_or(|last_at| seen.at > last_at) {
             state.last_at = Some(seen.at);
         }
@@ -91,9 +71,88 @@ pub async fn observe(
     Ok(moved)
 }
 
+/// One sighting's move.
+async fn step(
+    client: &Client,
+    (sighting, state): (&Sighting, &mut Locked),
+    hysteresis: Hysteresis,
+    now: Timestamp,
+    moved: &mut Moved,
+) -> Result<(), Failure> {
+    let (key, seen) = (&sighting.key, sighting.observation);
+    let known =
+        state.last_at.map(|last_at| State { last_at, open: state.open, above_since: state.above_since });
+    let step = next(known.as_ref(), seen, (Hold(sighting.hold), hysteresis));
+    match step {
+        Move::Stay if known.is_some_and(|known| seen.at <= known.last_at) => return Ok(()),
+        Move::Stay => {}
+        Move::Wait => {
+            state.above_since = Some(state.above_since.unwrap_or(seen.at));
+            // Whoever looks only at what is open must look at this as well.
+            moved.begun.push(key.clone());
+            return Ok(());
+        }
+        Move::Begin => {
+            let id = begin(client, sighting, now).await?;
+            alert::put(client, &sighting.alert, (key.outlet_id, id), now).await?;
+            moved.begun.push(key.clone());
+            moved.alerts += 1;
+            let (opened_at, level) = (seen.at, seen.level);
+            state.open = Some(Open { id, opened_at, last_above_at: opened_at, peak: seen.value, level });
+        }
+        Move::Worsen { peak } => {
+            if let Some(open) = &mut state.open {
+                (open.last_above_at, open.peak, open.level) = (seen.at, peak, seen.level);
+                state.touched = true;
+                worsen(client, (sighting, open), now).await?;
+                moved.alerts += 1;
+            }
+        }
+        Move::Continue { peak } => {
+            if let Some(open) = &mut state.open {
+                (open.last_above_at, open.peak) = (seen.at, peak);
+                state.touched = true;
+            }
+        }
+        Move::End => {
+            if let Some(open) = state.open.take() {
+                end(client, key.outlet_id, &open, seen.at).await?;
+                moved.ended.push(key.clone());
+            }
+        }
+    }
+    if step == Move::Stay && state.open.is_none() && state.above_since.is_some() {
+        moved.ended.push(key.clone());
+    }
+    state.above_since = None;
+    Ok(())
+}
+
+/// The open episode has reached a higher level: it is told as the same episode.
+async fn worsen(
+    client: &Client,
+    (sighting, open): (&Sighting, &Open),
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let outlet_id = sighting.key.outlet_id;
+    let level = i16::from(open.level);
+    execute(
+        client,
+        "UPDATE episode_row SET level = $3 WHERE outlet_id = $1 AND id = $2",
+        &[&outlet_id, &open.id, &level],
+    )
+    .await?;
+    let note = "INSERT INTO episode_change (outlet_id, episode_id, at, what, reason, opened_at) VALUES ($1, $2, $3, 'worsened', $4, $5)";
+    execute(client, note, &[&outlet_id, &open.id, &now, &sighting.alert.summary, &open.opened_at]).await?;
+    let mut alert = sighting.alert.clone();
+    (alert.phase, alert.started_at) = (Phase::Worsened, open.opened_at);
+    alert::put(client, &alert, (outlet_id, open.id), now).await.map(|_id| ())
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Locked {
     pub(super) last_at: Option<Timestamp>,
+    pub(super) above_since: Option<Timestamp>,
     open: Option<Open>,
     /// The open episode's figures changed.
     touched: bool,
@@ -134,17 +193,17 @@ pub(super) async fn lock(client: &Client, mut keys: Vec<&Key>) -> Result<BTreeMa
     );
     execute(client, &make, &params).await?;
     let lock = format!(
-        "SELECT s.outlet_id, s.position, s.rule_id, s.kind, s.subject, s.last_at FROM {KEYS} \
+        "SELECT s.outlet_id, s.position, s.rule_id, s.kind, s.subject, s.last_at, s.above_since FROM {KEYS} \
          JOIN episode_state s USING (outlet_id, position, rule_id, kind, subject) ORDER BY 1, 2, 3, 4, 5 FOR UPDATE OF s"
     );
     let mut states: BTreeMap<Key, Locked> = BTreeMap::new();
     for row in query(client, &lock, &params).await? {
         if let Some(key) = key_of(&row) {
-            states.insert(key, Locked { last_at: row.get(5), ..Locked::default() });
+            states.insert(key, Locked { last_at: row.get(5), above_since: row.get(6), ..Locked::default() });
         }
     }
     let open = format!(
-        "SELECT e.outlet_id, e.position, e.rule_id, e.kind, e.subject, e.id, e.opened_at, e.last_above_at, e.peak FROM {KEYS} \
+        "SELECT e.outlet_id, e.position, e.rule_id, e.kind, e.subject, e.id, e.opened_at, e.last_above_at, e.peak, e.level FROM {KEYS} \
          JOIN episode_row e USING (outlet_id, position, rule_id, kind, subject) WHERE e.closed_at IS NULL"
     );
     for row in query(client, &open, &params).await? {
@@ -155,6 +214,7 @@ pub(super) async fn lock(client: &Client, mut keys: Vec<&Key>) -> Result<BTreeMa
             opened_at: row.get(6),
             last_above_at: row.get(7),
             peak: peak.unwrap_or(f64::NEG_INFINITY),
+            level: u8::try_from(row.get::<_, i16>(9)).unwrap_or(1),
         });
     }
     Ok(states)
@@ -167,8 +227,8 @@ fn key_of(row: &tokio_postgres::Row) -> Option<Key> {
 
 async fn begin(client: &Client, sighting: &Sighting, now: Timestamp) -> Result<i64, Failure> {
     let (key, seen) = (&sighting.key, sighting.observation);
-    let insert = query_one(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, peak, limit_mg_m3, state, noticed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, 'open', $9) RETURNING id",
+    let insert = query_one(client, "INSERT INTO episode_row (outlet_id, position, rule_id, kind, subject, opened_at, last_above_at, peak, limit_mg_m3, state, noticed_at, level) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, 'open', $9, $10) RETURNING id",
         &[
             &key.outlet_id,
             &key.position,
@@ -179,6 +239,7 @@ async fn begin(client: &Client, sighting: &Sighting, now: Timestamp) -> Result<i
             &Some(seen.value).filter(|value| value.is_finite()),
             &sighting.limit,
             &now,
+            &i16::from(seen.level.max(1)),
         ],
     ).await;
     insert.map(|row| row.get(0))
@@ -195,10 +256,11 @@ async fn end(client: &Client, outlet_id: i32, open: &Open, at: Timestamp) -> Res
 async fn keep(client: &Client, states: &BTreeMap<Key, Locked>) -> Result<(), Failure> {
     let columns = Columns::of(states.keys());
     let times: Vec<Option<Timestamp>> = states.values().map(|state| state.last_at).collect();
-    let update = execute(client, "UPDATE episode_state s SET last_at = t.last_at FROM unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[], \
-         $6::timestamptz[]) AS t (outlet_id, position, rule_id, kind, subject, last_at) \
+    let waits: Vec<Option<Timestamp>> = states.values().map(|state| state.above_since).collect();
+    let update = execute(client, "UPDATE episode_state s SET last_at = t.last_at, above_since = t.above_since FROM unnest($1::int[], $2::smallint[], \
+         $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]) AS t (outlet_id, position, rule_id, kind, subject, last_at, above_since) \
          WHERE s.outlet_id = t.outlet_id AND s.position = t.position AND s.rule_id = t.rule_id AND s.kind = t.kind AND s.subject = t.subject",
-        &[&columns.outlets, &columns.positions, &columns.rules, &columns.kinds, &columns.subjects, &times],
+        &[&columns.outlets, &columns.positions, &columns.rules, &columns.kinds, &columns.subjects, &times, &waits],
     ).await;
     update?;
     let touched: Vec<(i32, &Open)> = states

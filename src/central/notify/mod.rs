@@ -2,6 +2,8 @@
 
 /// HTTP POST of the alert's JSON.
 pub mod webhook;
+/// One message to one recipient.
+pub mod channel;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::central::meters::Meters;
+use crate::central::notify::channel::{Channel, Outgoing, Post};
 use crate::clock;
+use crate::domain::alerting::Language;
+use crate::domain::message::Message;
 use crate::shutdown::Shutdown;
 use crate::store::alert::{Outcome, Waiting, attempted, claim};
 use crate::store::session::{Failure, Session, Trouble};
@@ -32,14 +37,22 @@ pub struct Courier {
     pub meters: Meters,
 }
 
-/// What a channel said of one attempt.
+/// What a channel said of one attempt, with the HTTP or SMTP status where there was one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    Taken,
+    Taken {
+        status: Option<u16>,
+    },
     /// Not now; the channel may have said when.
     Later {
         reason: String,
         after: Option<Duration>,
+        status: Option<u16>,
+    },
+    /// Never, for this recipient or this message: trying again is of no use.
+    Refused {
+        reason: String,
+        status: Option<u16>,
     },
 }
 
@@ -53,7 +66,7 @@ struct Attempt {
 impl Courier {
     /// Runs until shutdown. Channels do not wait for each other: a slow one only holds its own deliveries up.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let client = webhook::client();
+        let client = Post::new();
         let mut trouble = Trouble::default();
         let mut under_way: JoinSet<Attempt> = JoinSet::new();
         loop {
@@ -86,11 +99,7 @@ impl Courier {
     }
 
     /// Claims what is due, as far as there is room, and sends it on its way.
-    async fn collect(
-        &mut self,
-        http: &Result<reqwest::Client, String>,
-        under_way: &mut JoinSet<Attempt>,
-    ) -> Result<(), Failure> {
+    async fn collect(&mut self, http: &Post, under_way: &mut JoinSet<Attempt>) -> Result<(), Failure> {
         if under_way.len() >= AT_ONCE {
             return Ok(());
         }
@@ -125,34 +134,30 @@ impl Courier {
     }
 }
 
-async fn send(http: &Result<reqwest::Client, String>, waiting: &Waiting) -> Answer {
-    if waiting.kind == "log" {
-        let text = |key: &str| {
-            waiting.body.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-        };
-        tracing::warn!(kind = text("kind"), id = waiting.alert_id, "ALERT {}", text("summary"));
-        return Answer::Taken;
-    }
-    let Some(url) = &waiting.url else {
-        return Answer::Later {
-            reason: "the channel has no url; set it in the plant".to_owned(),
-            after: None,
-        };
+async fn send(post: &Post, waiting: &Waiting) -> Answer {
+    let text =
+        |key: &str| waiting.body.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let message = Message { language: Language::En, title: text("summary"), lines: Vec::new(), link: None };
+    let channel = Channel {
+        id: waiting.channel_id,
+        name: waiting.channel.clone(),
+        kind: waiting.kind.clone(),
+        url: waiting.url.clone(),
+        settings: serde_json::Value::Null,
     };
-    match http {
-        Ok(client) => webhook::post(client, url, &waiting.alert_id, &waiting.body).await,
-        Err(reason) => Answer::Later { reason: reason.clone(), after: None },
-    }
+    let out = Outgoing { id: &waiting.alert_id, recipient: "", message: &message, body: &waiting.body };
+    post.send(&channel, &out).await
 }
 
 /// What follows from an answer: 1 s, 2 s, 4 s … 5 min between attempts, or what the channel asked for.
 fn outcome(waiting: &Waiting, answer: &Answer, at: Timestamp) -> Outcome {
     match answer {
-        Answer::Taken => Outcome::Delivered,
+        Answer::Taken { .. } => Outcome::Delivered,
+        Answer::Refused { reason, .. } => Outcome::Dead(reason.clone()),
         Answer::Later { reason, .. } if at.duration_since(waiting.created_at) > GIVE_UP => {
             Outcome::Dead(reason.clone())
         }
-        Answer::Later { reason, after } => {
+        Answer::Later { reason, after, .. } => {
             let doublings = u32::try_from(waiting.attempts.clamp(1, 10) - 1).unwrap_or(0);
             let back_off = Duration::from_secs(1 << doublings)
                 .min(Duration::from_mins(5))
@@ -182,7 +187,8 @@ mod tests {
                 created_at: at,
                 body: serde_json::Value::Null,
             };
-            match outcome(&waiting, &Answer::Later { reason: "503".to_owned(), after }, at) {
+            match outcome(&waiting, &Answer::Later { reason: "503".to_owned(), after, status: Some(503) }, at)
+            {
                 Outcome::Again(next, _) => next.duration_since(at).as_secs_f64(),
                 Outcome::Delivered | Outcome::Dead(_) => panic!("again"),
             }

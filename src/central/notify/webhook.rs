@@ -34,16 +34,20 @@ pub async fn post(client: &reqwest::Client, url: &str, id: &str, body: &serde_js
         .header("X-Cems-Alert", id)
         .body(body.to_string());
     match request.send().await {
-        Ok(response) if response.status().is_success() => Answer::Taken,
+        Ok(response) if response.status().is_success() => {
+            Answer::Taken { status: Some(response.status().as_u16()) }
+        }
         Ok(response) => {
             let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let after = after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-            Answer::Later { reason: format!("the endpoint answered {}", response.status()), after }
+            let status = Some(response.status().as_u16());
+            Answer::Later { reason: format!("the endpoint answered {}", response.status()), after, status }
         }
         // The address may hold a secret token: it is not repeated.
         Err(error) => Answer::Later {
             reason: format!("the endpoint cannot be reached: {}", error.without_url()),
             after: None,
+            status: None,
         },
     }
 }

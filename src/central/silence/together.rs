@@ -72,7 +72,13 @@ pub(super) fn fold(
     alert.summary = summary(quiet, since);
     let value = f64::from(u32::try_from(quiet.len()).unwrap_or(u32::MAX));
     let above = quiet.len() >= together;
-    Some(Sighting { key: key(), observation: Observation { at: now, value, above }, limit: None, alert })
+    Some(Sighting {
+        key: key(),
+        observation: Observation { at: now, value, above, level: 1 },
+        limit: None,
+        hold: SignedDuration::ZERO,
+        alert,
+    })
 }
 
 fn summary(quiet: &[Quiet], since: Timestamp) -> String {
