@@ -186,7 +186,7 @@ fn read(source: &Source, written: &mut Written) -> bool {
 }
 
 /// Tables that are counted for people.
-const NOUNS: [&str; 20] = [
+const NOUNS: [&str; 27] = [
     "pollutant",
     "rule",
     "enterprise",
@@ -207,6 +207,13 @@ const NOUNS: [&str; 20] = [
     "furnace",
     "quota",
     "target",
+    "alert_rule",
+    "team",
+    "person",
+    "shift",
+    "holiday",
+    "swap",
+    "ladder",
 ];
 
 /// How many entries of each kind a file has, for people: `3 outlets, 1 gateway`.

@@ -1,11 +1,17 @@
 //! The law's lists as documents have them: how states are told apart, marks and reviews, exemptions, checks, orders,
-//! assessments, quotas and targets. `docs/plant.md` shows every table. What holds for a jurisdiction may stand in `rules/1` or
+//! assessments, quotas and targets, rules of alerting and who is told. `docs/plant.md` shows every table. What holds for a jurisdiction may stand in `rules/1` or
 //! `plant/1`; what is about one outlet stands in `plant/1`.
 
+/// `[[alert_rule]]`, `[[ladder]]`.
+mod alerting;
+/// What of teams, people and duty shows only when all of it is read.
+mod duty;
 /// `[[marking]]`, `[[mark]]`, `[[review]]`, `[[exemption]]`, `[[source_rule]]`.
 mod marks;
 /// `[[line]]`, `[[order]]`, `[[assessment]]`, `[[furnace]]`.
 mod orders;
+/// `[[team]]`, `[[person]]`, `[[shift]]`, `[[holiday]]`, `[[swap]]`.
+mod people;
 /// `[[check_plan]]`, `[[check]]`, `[[efficiency]]`.
 mod quality;
 /// `[[quota]]`, `[[target]]`.
@@ -22,6 +28,7 @@ use crate::config::check;
 use crate::config::document::Section;
 use crate::config::plant::period::{code, dated};
 use crate::config::problem::{Place, Problem};
+use crate::domain::alerting::Alerting;
 use crate::domain::history::Dated;
 use crate::domain::law::Law;
 use crate::domain::limit::Rule;
@@ -38,6 +45,7 @@ pub(in crate::config) struct WrittenLaw {
     /// When each mark was made, and the times of reviews.
     marks: BTreeMap<String, Timestamp>,
     reviews: Vec<(String, Timestamp, Place)>,
+    duty: duty::WrittenDuty,
 }
 
 /// Something that must be known.
@@ -78,6 +86,8 @@ pub(in crate::config) fn read_shared(root: &mut Section<'_>, written: &mut Writt
     orders::read_shared(root, written);
     quality::read_shared(root, written);
     quotas::read_shared(root, written);
+    alerting::read_shared(root, written);
+    people::read_shared(root, written);
 }
 
 /// Reads what only `plant/1` may hold.
@@ -86,11 +96,13 @@ pub(in crate::config) fn read_of_plant(root: &mut Section<'_>, written: &mut Wri
     orders::read_of_plant(root, written);
     quality::read_of_plant(root, written);
     quotas::read_of_plant(root, written);
+    alerting::read_of_plant(root, written);
+    people::read_of_plant(root, written);
 }
 
 /// What was read, checked against the rest of the catalogue; problems go to `written`.
 pub(in crate::config) fn link(written: &mut Written, outlets: &[OutletEntry], rules: &[Rule]) -> Law {
-    let WrittenLaw { law, needs, claims, marks, reviews } = std::mem::take(&mut written.law);
+    let WrittenLaw { law, needs, claims, marks, reviews, duty } = std::mem::take(&mut written.law);
     for need in &needs {
         check_need(need, written, outlets, rules);
     }
@@ -112,7 +124,9 @@ pub(in crate::config) fn link(written: &mut Written, outlets: &[OutletEntry], ru
         }
     }
     written.problems.extend(reviews_in_order(&marks, reviews));
-    sorted(law)
+    let law = sorted(law);
+    written.problems.extend(duty::check(&duty, &law.alerting, &written.notify));
+    law
 }
 
 fn check_need(need: &Need, written: &mut Written, outlets: &[OutletEntry], rules: &[Rule]) {
@@ -227,7 +241,23 @@ fn sorted(mut law: Law) -> Law {
     law.furnaces.sort_by(|a, b| a.code.cmp(&b.code));
     law.quotas.sort_by(|a, b| a.code.cmp(&b.code));
     law.targets.sort_by(|a, b| a.code.cmp(&b.code));
+    sort_alerting(&mut law.alerting);
     law
+}
+
+fn sort_alerting(alerting: &mut Alerting) {
+    end_open_ones(&mut alerting.rules, |rule| rule.code.clone(), |rule| &mut rule.times);
+    end_open_ones(&mut alerting.teams, |team| team.code.clone(), |team| &mut team.times);
+    end_open_ones(&mut alerting.people, |person| person.code.clone(), |person| &mut person.times);
+    end_open_ones(&mut alerting.shifts, |shift| shift.code.clone(), |shift| &mut shift.times);
+    end_open_ones(&mut alerting.ladders, |ladder| ladder.team.clone(), |ladder| &mut ladder.times);
+    alerting.rules.sort_by(|a, b| (&a.code, a.times).cmp(&(&b.code, b.times)));
+    alerting.teams.sort_by(|a, b| (&a.code, a.times).cmp(&(&b.code, b.times)));
+    alerting.people.sort_by(|a, b| (&a.code, a.times).cmp(&(&b.code, b.times)));
+    alerting.shifts.sort_by(|a, b| (&a.code, a.times).cmp(&(&b.code, b.times)));
+    alerting.holidays.sort_by_key(|holiday| holiday.date);
+    alerting.swaps.sort_by(|a, b| a.code.cmp(&b.code));
+    alerting.ladders.sort_by(|a, b| (&a.team, a.times).cmp(&(&b.team, b.times)));
 }
 
 /// The section's `from` and `until`.

@@ -39,6 +39,11 @@ impl Written {
         }
     }
 
+    /// Notes the code of a noun whose entries have versions: the same code comes again with each.
+    pub fn declare_version(&mut self, noun: &'static str, code: &str, place: &Place) {
+        self.declared.entry((noun, code.to_owned())).or_insert_with(|| place.clone());
+    }
+
     /// Whether such a code is declared in any file.
     pub fn knows(&self, noun: &'static str, code: &str) -> bool {
         self.declared.contains_key(&(noun, code.to_owned()))

@@ -1,5 +1,8 @@
 //! Each mutation of a clean list is told with its line and key, and nothing besides.
 
+/// Rules of alerting, people and duty.
+mod alerting;
+
 use crate::config::catalogue::{Catalogue, parse};
 use crate::config::kind::Source;
 use crate::config::problem::Problems;

@@ -100,11 +100,7 @@ mod tests {
             assert_eq!(reached(&all, &format!("2026-11-21T{clock}+08:00"), Severity::Serious), expected);
         }
         assert_eq!(
-            reached(
-                &[address("always", Some((8, 8)), None)],
-                "2026-11-21T03:00:00+08:00",
-                Severity::Notice
-            ),
+            reached(&[address("always", Some((8, 8)), None)], "2026-11-21T03:00:00+08:00", Severity::Notice),
             "0always"
         );
     }
@@ -124,10 +120,8 @@ mod tests {
 
     #[test]
     fn a_mistake_in_hours_makes_nobody_unreachable() {
-        let all = [
-            address("voice", Some((8, 20)), Some(Severity::Serious)),
-            address("sms", Some((9, 12)), None),
-        ];
+        let all =
+            [address("voice", Some((8, 20)), Some(Severity::Serious)), address("sms", Some((9, 12)), None)];
         let night = "2026-11-21T03:00:00+08:00";
         assert_eq!(reached(&all, night, Severity::Serious), "0voice");
         assert_eq!(reached(&all, night, Severity::Warning), "1sms");

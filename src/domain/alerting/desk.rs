@@ -103,11 +103,14 @@ impl<'a> Desk<'a> {
             return own;
         }
         let candidates = match &team.enterprise {
-            Some(enterprise) if team.audience == Audience::Enterprise => of_key(&self.of_enterprise, enterprise),
+            Some(enterprise) if team.audience == Audience::Enterprise => {
+                of_key(&self.of_enterprise, enterprise)
+            }
             Some(_) | None => &self.of_all,
         };
         let defaults = candidates.iter().filter(|other| stands_in(other, team, at));
-        let instead = defaults.map(|other| self.on_duty(other, at, zone).people).find(|them| !them.is_empty());
+        let instead =
+            defaults.map(|other| self.on_duty(other, at, zone).people).find(|them| !them.is_empty());
         let leads = || team.leads.iter().filter_map(|code| self.person(code, at)).collect();
         Duty { people: instead.unwrap_or_else(leads), is_gap: true }
     }

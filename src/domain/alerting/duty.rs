@@ -52,7 +52,8 @@ impl Alerting {
             return own;
         }
         let defaults = self.teams.iter().filter(|other| stands_in(other, team, at));
-        let instead = defaults.map(|other| self.on_duty(other, at, zone).people).find(|them| !them.is_empty());
+        let instead =
+            defaults.map(|other| self.on_duty(other, at, zone).people).find(|them| !them.is_empty());
         let leads = || team.leads.iter().filter_map(|code| self.person(code, at)).collect();
         Duty { people: instead.unwrap_or_else(leads), is_gap: true }
     }
@@ -67,14 +68,18 @@ impl Alerting {
             (duty.people.iter().map(|person| person.code.as_str()).collect(), duty.is_gap)
         };
         let now = codes(at);
-        let changes = rota.moments((at, until), zone).into_iter().skip(1).find(|moment| codes(*moment) != now);
+        let changes =
+            rota.moments((at, until), zone).into_iter().skip(1).find(|moment| codes(*moment) != now);
         changes.or(team.times.until.filter(|end| *end == until))
     }
 
     /// When between two moments nobody of a team is on duty, people who left and swaps minded.
     pub fn gaps(&self, team: &Team, span: Span, zone: &TimeZone) -> Vec<Span> {
         let rota = self.rota(team);
-        rota.spans(span, zone, |at| rota.on_duty(team, at, zone).is_gap.then_some(())).into_iter().map(|(span, ())| span).collect()
+        rota.spans(span, zone, |at| rota.on_duty(team, at, zone).is_gap.then_some(()))
+            .into_iter()
+            .map(|(span, ())| span)
+            .collect()
     }
 
     /// When no shift of a team runs although it has some then: by the shifts alone, whoever is in them.

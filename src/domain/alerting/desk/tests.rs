@@ -61,7 +61,10 @@ fn province(enterprises: usize) -> Alerting {
         add(Team { enterprise: Some(code.clone()), ..team(format!("e-{number}"), Audience::Enterprise) });
     }
     for county in 0..20 {
-        add(Team { division: format!("4108{county:02}"), ..team(format!("county-{county}"), Audience::Bureau) });
+        add(Team {
+            division: format!("4108{county:02}"),
+            ..team(format!("county-{county}"), Audience::Bureau)
+        });
     }
     add(Team { is_default: true, ..team("bureau".to_owned(), Audience::Bureau) });
     lists

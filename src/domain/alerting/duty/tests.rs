@@ -19,7 +19,8 @@ fn between(from: &str, until: &str) -> Times {
 
 /// `2026-11-21 03:00` in Shanghai, or a time with its own offset.
 fn moment(text: &str) -> Timestamp {
-    if text.ends_with('Z') { text.parse() } else { format!("{}:00+08:00", text.replace(' ', "T")).parse() }.unwrap()
+    if text.ends_with('Z') { text.parse() } else { format!("{}:00+08:00", text.replace(' ', "T")).parse() }
+        .unwrap()
 }
 
 fn shanghai() -> TimeZone {
@@ -44,7 +45,13 @@ fn team(leads: &[&str]) -> Team {
 }
 
 fn person(code: &str, times: Times) -> Person {
-    Person { code: code.to_owned(), name: code.to_owned(), times, language: Language::Zh, addresses: Vec::new() }
+    Person {
+        code: code.to_owned(),
+        name: code.to_owned(),
+        times,
+        language: Language::Zh,
+        addresses: Vec::new(),
+    }
 }
 
 fn shift(code: &str, days: &[Day], (begins, ends): (i8, i8), people: &[&str]) -> Shift {
@@ -114,7 +121,11 @@ fn holidays_are_restdays_and_some_weekend_days_are_worked() {
         shift("work", &[Day::Workday], (0, 0), &["a"]),
         shift("rest", &[Day::Restday], (0, 0), &["b"]),
     ]);
-    let holiday = |day: i8, worked: bool| Holiday { date: date(2026, 10, day), name: "National Day".to_owned(), worked };
+    let holiday = |day: i8, worked: bool| Holiday {
+        date: date(2026, 10, day),
+        name: "National Day".to_owned(),
+        worked,
+    };
     lists.holidays = vec![holiday(1, false), holiday(2, false), holiday(10, true)];
     for (at, expected) in [
         ("2026-09-30 12:00", "a"),
@@ -135,7 +146,8 @@ fn holidays_are_restdays_and_some_weekend_days_are_worked() {
 
 #[test]
 fn versions_take_over_at_their_time_also_within_a_shift() {
-    let mut lists = lists(vec![shift("night", &EVERY_DAY, (20, 8), &["a"]), shift("night", &EVERY_DAY, (20, 8), &["b"])]);
+    let mut lists =
+        lists(vec![shift("night", &EVERY_DAY, (20, 8), &["a"]), shift("night", &EVERY_DAY, (20, 8), &["b"])]);
     lists.shifts[0].times.until = Some(moment("2026-12-01 00:00"));
     lists.shifts[1].times.from = moment("2026-12-01 00:00");
     assert_eq!(who(&lists, "2026-11-30 23:59"), "a");
@@ -144,7 +156,10 @@ fn versions_take_over_at_their_time_also_within_a_shift() {
 
 #[test]
 fn swaps_are_followed_within_their_time() {
-    let mut lists = lists(vec![shift("day", &EVERY_DAY, (8, 20), &["a", "c"]), shift("night", &EVERY_DAY, (20, 8), &["b"])]);
+    let mut lists = lists(vec![
+        shift("day", &EVERY_DAY, (8, 20), &["a", "c"]),
+        shift("night", &EVERY_DAY, (20, 8), &["b"]),
+    ]);
     lists.swaps = vec![swap("s1", ("a", "d"), between("2026-11-20 08:00", "2026-11-21 08:00"))];
     assert_eq!(who(&lists, "2026-11-20 07:59"), "b");
     assert_eq!(who(&lists, "2026-11-20 08:00"), "d+c");
@@ -199,8 +214,11 @@ fn in_a_gap_the_default_team_of_the_same_side_is_called_then_the_leads() {
         (codes.join("+"), duty.is_gap)
     };
     assert_eq!(called(&lists, 0, gap), ("lead".to_owned(), true));
-    let other = |code: &str, audience: Audience| {
-        Team { code: code.to_owned(), audience, is_default: true, ..team(&["c"]) }
+    let other = |code: &str, audience: Audience| Team {
+        code: code.to_owned(),
+        audience,
+        is_default: true,
+        ..team(&["c"])
     };
     lists.teams.push(other("platform", Audience::Platform));
     assert_eq!(called(&lists, 0, gap), ("lead".to_owned(), true), "another side is no stand-in");
@@ -322,8 +340,9 @@ fn some_shift() -> impl Strategy<Value = Shift> {
     let days = prop::sample::subsequence(Day::ALL.to_vec(), 1..=9);
     let hours = prop::sample::subsequence((0_i8..24).collect::<Vec<i8>>(), 2).prop_shuffle();
     let people = prop::sample::subsequence(vec!["a", "b", "c", "d"], 1..=2);
-    (days, hours, people, some_times()).prop_map(|(days, hours, people, times)| {
-        Shift { times, ..shift("s", &days, (hours[0], hours[1]), &people) }
+    (days, hours, people, some_times()).prop_map(|(days, hours, people, times)| Shift {
+        times,
+        ..shift("s", &days, (hours[0], hours[1]), &people)
     })
 }
 
