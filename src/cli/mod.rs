@@ -34,6 +34,8 @@ mod replay;
 mod ledger;
 /// `cems period`: submitted periods.
 mod period;
+/// `cems roster`: who is on duty.
+mod roster;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -90,6 +92,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Lock submitted periods, reopen them with a reason, show them
     Period(period::Arguments),
+    /// Show who is on duty, by which addresses, whom the ladder calls, and where nobody will be
+    Roster(roster::Arguments),
 }
 
 /// Reads the command line, runs the subcommand, gives its exit code.
@@ -113,5 +117,6 @@ pub fn run() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Period(arguments) => period::run(arguments),
+        Command::Roster(arguments) => roster::run(arguments),
     }
 }

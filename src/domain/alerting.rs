@@ -11,6 +11,8 @@ mod duty;
 mod address;
 /// The lists by what they are about, for many questions.
 mod desk;
+/// The roster at a moment, told.
+mod account;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::{Alert, AlertKind, Severity};
 use crate::domain::times::Times;
 
+pub use account::{Account, By, Call, Gap, Reached};
 pub use desk::Desk;
 pub use duty::{Duty, Span, Together};
 pub use roster::{Day, Holiday, Person, Shift, Swap, Team};

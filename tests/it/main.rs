@@ -51,6 +51,8 @@ mod replay;
 mod plant;
 /// The law's lists in a real PostgreSQL.
 mod law;
+/// Rules of alerting, teams and duty: documents, a real PostgreSQL, `cems roster`.
+mod people;
 /// `cems demo` as a newcomer runs it.
 mod demo;
 /// HTTP and `cems explain`.
