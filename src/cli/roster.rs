@@ -147,12 +147,16 @@ fn addresses(text: &mut String, by: &[By<'_>]) -> std::fmt::Result {
 }
 
 fn whom(call: &Call<'_>) -> String {
-    let mut words: Vec<String> = call.people.iter().map(|person| (*person).to_owned()).collect();
-    if call.group {
-        words.push("the group".to_owned());
+    let mut words = call.people.join(", ");
+    if call.everywhere && !call.people.is_empty() {
+        words.push_str(" (by all addresses)");
     }
-    let everywhere = if call.everywhere && !call.people.is_empty() { " (by all addresses)" } else { "" };
-    if words.is_empty() { "nobody".to_owned() } else { format!("{}{everywhere}", words.join(", ")) }
+    match (words.is_empty(), call.group) {
+        (false, true) => words + ", the group",
+        (true, true) => "the group".to_owned(),
+        (true, false) => "nobody".to_owned(),
+        (false, false) => words,
+    }
 }
 
 /// `Sat 2026-11-21 03:00`

@@ -233,7 +233,8 @@ pub fn holds(source: &Source) -> String {
 
 fn counted(noun: &str, count: usize) -> String {
     let noun = noun.replace('_', " ");
-    match (count, noun.strip_suffix('y')) {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (count, stem) {
         (1, _) => format!("1 {noun}"),
         (_, Some(stem)) => format!("{count} {stem}ies"),
         (_, None) => format!("{count} {noun}s"),

@@ -1,6 +1,7 @@
 //! Rules of alerting, teams, people and duty: from documents into a real PostgreSQL and back, the rules that every database starts
 //! with, and `cems roster` as a user runs it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -57,7 +58,7 @@ fn row(rule: &AlertRule) -> String {
     for level in 2..=8 {
         let (before, now) = (rule.kind.severity(level - 1), rule.kind.severity(level));
         if before != now {
-            severity.push_str(&format!("; {} from level {level}", now.name()));
+            write!(severity, "; {} from level {level}", now.name()).unwrap();
         }
     }
     let (hold, clear) = (rule.hold_s, rule.clear_s);
@@ -91,11 +92,9 @@ fn a_document_may_say_every_default_again() {
     let mut text = "schema = \"plant/1\"\n".to_owned();
     for rule in defaults() {
         let audiences = texts(rule.audiences.iter().map(|audience| audience.name()).collect());
-        text.push_str(&format!(
-            "[[alert_rule]]\ncode = {:?}\nkind = {:?}\nlevels = {:?}\ncounts = {:?}\nhold_s = {}\nclear_s = {}\naudiences = [{audiences}]\n\
+        write!(text, "[[alert_rule]]\ncode = {:?}\nkind = {:?}\nlevels = {:?}\ncounts = {:?}\nhold_s = {}\nclear_s = {}\naudiences = [{audiences}]\n\
              others_after_s = {}\nfrom = \"1970-01-01T00:00:00Z\"\n",
-            rule.code, rule.kind.name(), rule.levels, rule.counts, rule.hold_s, rule.clear_s, rule.others_after_s
-        ));
+            rule.code, rule.kind.name(), rule.levels, rule.counts, rule.hold_s, rule.clear_s, rule.others_after_s).unwrap();
     }
     let source = Source { file: "defaults".to_owned(), text };
     let parsed = catalogue::parse(&[source]).unwrap_or_else(|problems| panic!("{problems}"));
@@ -298,7 +297,7 @@ async fn the_example_of_the_docs_is_the_roster_that_is_shown() {
     let summary = check_files(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(
         summary[0].holds,
-        "1 enterprise, 2 notifys, 1 alert rule, 4 teams, 5 persons, 3 shifts, 2 holidays, 1 swap, 1 ladder"
+        "1 enterprise, 2 notifies, 1 alert rule, 4 teams, 5 persons, 3 shifts, 2 holidays, 1 swap, 1 ladder"
     );
     printed(&seeded.seed(&[("example", &example)]));
     // Saturday at 03:00: the night of Friday, and nobody stands in yet.
@@ -339,28 +338,20 @@ fn province(enterprises: usize) -> String {
     let from = "from = \"2026-01-01T00:00:00+08:00\"\n";
     for number in 0..enterprises {
         let code = credit_code(number);
-        text.push_str(&format!(
-            "[[enterprise]]\ncode = \"{code}\"\nname = \"Works {number}\"\nindustry = \"C3011\"\ndivision = \"4108{:02}\"\ncontact = \"?\"\n\
+        write!(text, "[[enterprise]]\ncode = \"{code}\"\nname = \"Works {number}\"\nindustry = \"C3011\"\ndivision = \"4108{:02}\"\ncontact = \"?\"\n\
              [[team]]\ncode = \"t-{number}\"\nname = \"T\"\naudience = \"enterprise\"\nenterprise = \"{code}\"\nleads = [\"p-{number}-2\"]\n{from}",
-            number % 100
-        ));
+            number % 100).unwrap();
         for person in 0..3 {
-            text.push_str(&format!(
-                "[[person]]\ncode = \"p-{number}-{person}\"\nname = \"P\"\n{from}[[person.address]]\nchannel = \"sms\"\nto = \"13800000000\"\n"
-            ));
+            write!(text, "[[person]]\ncode = \"p-{number}-{person}\"\nname = \"P\"\n{from}[[person.address]]\nchannel = \"sms\"\nto = \"13800000000\"\n").unwrap();
         }
         for (person, hours) in [(0, "[\"08:00\", \"20:00\"]"), (1, "[\"20:00\", \"08:00\"]")] {
-            text.push_str(&format!(
-                "[[shift]]\ncode = \"s-{number}-{person}\"\nteam = \"t-{number}\"\ndays = [\"workday\", \"restday\"]\nhours = {hours}\n\
-                 people = [\"p-{number}-{person}\"]\n{from}"
-            ));
+            write!(text, "[[shift]]\ncode = \"s-{number}-{person}\"\nteam = \"t-{number}\"\ndays = [\"workday\", \"restday\"]\nhours = {hours}\n\
+                 people = [\"p-{number}-{person}\"]\n{from}").unwrap();
         }
     }
     for day in 1..=20 {
-        text.push_str(&format!(
-            "[[holiday]]\ndate = \"2026-10-{day:02}\"\nname = \"H\"\nworked = {}\n",
-            day % 2 == 0
-        ));
+        write!(text, "[[holiday]]\ndate = \"2026-10-{day:02}\"\nname = \"H\"\nworked = {}\n", day % 2 == 0)
+            .unwrap();
     }
     text
 }
