@@ -15,6 +15,8 @@ use crate::central::inbox::{Inbox, Takes};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
+use crate::central::notify::channel::Post;
+use crate::central::notify::dispatch::Dispatcher;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
@@ -132,8 +134,11 @@ pub async fn start(
         retention: config.retention,
     };
     tasks.spawn(reckoner.run(shutdown.clone()));
-    let courier =
-        Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
+    let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
+    let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
+    tasks.spawn(dispatcher.run(shutdown.clone()));
+    let means = (shared.meters.clone(), Post::new());
+    let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
     let watch = Watch {
         session: session(),

@@ -5,6 +5,12 @@
 mod rule;
 /// Teams, people, shifts, holidays, swaps.
 mod roster;
+/// How fast a channel may send.
+pub mod pace;
+/// For a time nobody is told.
+pub mod silence;
+/// The walk up a ladder.
+mod ladder;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -13,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::{Alert, AlertKind, Severity};
 use crate::domain::times::Times;
 
+pub use ladder::{Rung, Telling, Told};
 pub use roster::{Duty, Holiday, Person, Shift, Swap, Team};
 pub use rule::{AlertRule, Scope};
 

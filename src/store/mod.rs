@@ -4,6 +4,10 @@
 pub mod history;
 /// The outbox of alerts.
 pub mod alert;
+/// From alerts to deliveries.
+pub mod dispatch;
+/// Deliveries on their way.
+pub mod delivery;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.

