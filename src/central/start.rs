@@ -17,6 +17,7 @@ use crate::central::meters::Meters;
 use crate::central::notify::Courier;
 use crate::central::notify::channel::Post;
 use crate::central::notify::dispatch::Dispatcher;
+use crate::central::notify::trust::Trust;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
@@ -137,7 +138,16 @@ pub async fn start(
     let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
     let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
     tasks.spawn(dispatcher.run(shutdown.clone()));
-    let means = (shared.meters.clone(), Post::new());
+    let post = Post::new();
+    let trust = Trust {
+        session: session(),
+        readiness: reporting.readiness.clone(),
+        post: post.clone(),
+        heartbeat: config.heartbeat.clone(),
+        self_test: config.self_test.clone(),
+    };
+    tasks.spawn(trust.run(shutdown.clone()));
+    let means = (shared.meters.clone(), post);
     let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
     let watch = Watch {

@@ -6,6 +6,8 @@ pub mod history;
 pub mod alert;
 /// From alerts to deliveries.
 pub mod dispatch;
+/// Tests of the way to people.
+pub mod self_test;
 /// Deliveries on their way.
 pub mod delivery;
 /// Averages.

@@ -7,6 +7,8 @@ pub mod webhook;
 pub mod channel;
 /// From alerts to people.
 pub mod dispatch;
+/// Whether the way to people can be trusted.
+pub mod trust;
 /// How channels fare.
 mod health;
 /// The words of a delivery.
