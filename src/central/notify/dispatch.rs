@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind, Phase};
 use crate::domain::alerting::silence::{Silence, silent_until};
-use crate::domain::alerting::{Alerting, Rung, Scoped, Told};
+use crate::domain::alerting::{Alerting, Desk, Rung, Scoped, Told};
 use crate::domain::episode::{Observation, WINDOW};
 use crate::shutdown::Shutdown;
 use crate::store::delivery::channels;
@@ -167,9 +167,10 @@ impl Dispatcher {
             return Ok(false);
         }
         let silences = silences(client, now).await?;
+        let desk = Desk::new(&alerting);
         let mut told: Vec<(usize, Vec<Told>)> = Vec::new();
         for (index, line) in lines.iter().enumerate() {
-            let (step, next_at, whom) = next_step(&alerting, line, &silences, (now, &zone));
+            let (step, next_at, whom) = next_step(&desk, line, &silences, (now, &zone));
             go_on(client, line, (step, next_at)).await?;
             told.push((index, whom));
         }
@@ -224,7 +225,8 @@ impl Dispatcher {
         let client = self.session.client().await?;
         let open: HashSet<Key> = open_of_kind(client, AlertKind::DutyGap).await?.into_iter().collect();
         let in_force = alerting.teams.iter().filter(|team| team.times.holds(now));
-        let gap = |team| alerting.on_duty(team, now, &zone).is_gap;
+        let desk = Desk::new(&alerting);
+        let gap = |team| desk.on_duty(team, now, &zone).is_gap;
         let mut seen: Vec<Sighting> = in_force.map(|team| duty_gap(&team.code, gap(team), now)).collect();
         let gone = |key: &&Key| !seen.iter().any(|sighting| sighting.key == **key);
         let gone: Vec<Sighting> =
@@ -273,7 +275,7 @@ fn scoped(alert: &Alert) -> Scoped<'_> {
 
 /// What a line does now: its step afterwards, when it is due again, and whom it tells.
 fn next_step(
-    alerting: &Alerting,
+    desk: &Desk<'_>,
     line: &Line,
     silences: &[Silence],
     (now, zone): (Timestamp, &TimeZone),
@@ -289,7 +291,7 @@ fn next_step(
         return (line.step, Some(until), Vec::new());
     }
     let rung = Rung { alert, audience: line.audience, since: line.since, step: line.step };
-    let telling = alerting.telling(rung, (now, zone));
+    let telling = desk.telling(rung, (now, zone));
     let next_at = telling.next_at.filter(|_| !line.acknowledged);
     // A step that finds nobody does not make the others wait.
     let next_at = if telling.told.is_empty() { next_at.map(|_| now) } else { next_at };

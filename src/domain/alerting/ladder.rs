@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::alert::{Alert, Severity};
-use crate::domain::alerting::{Address, Alerting, Audience, Language, Person, Team, Who};
+use crate::domain::alerting::{Address, Audience, Desk, Language, Person, Team, Who};
 
 /// What one step does for one audience.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Rung<'a> {
     pub step: usize,
 }
 
-impl Alerting {
+impl Desk<'_> {
     /// Whom the step tells at `at`, and when the next one is due. Each way once, whatever teams share it.
     pub fn telling(&self, rung: Rung<'_>, (at, zone): (Timestamp, &TimeZone)) -> Telling {
         let teams = self.teams_for(rung.alert, rung.audience, at);
@@ -58,7 +58,7 @@ impl Alerting {
         for (team, steps) in &steps {
             let whom = steps.iter().filter(|step| step.after_minutes == *now).flat_map(|step| &step.who);
             for who in whom {
-                self.tell(who, (team, rung), (at, zone), &mut telling);
+                self.tell(who, (team, rung.alert.severity), (at, zone), &mut telling);
             }
         }
         telling.told.sort();
@@ -69,72 +69,56 @@ impl Alerting {
     fn tell(
         &self,
         who: &Who,
-        (team, rung): (&Team, Rung<'_>),
+        (team, severity): (&Team, Severity),
         (at, zone): (Timestamp, &TimeZone),
         telling: &mut Telling,
     ) {
-        let severity = rung.alert.severity;
+        let first =
+            |person: &Person, team: &Team| ways(person, team, (severity, at), zone).into_iter().take(1);
         match who {
-            Who::Duty | Who::DutyEverywhere => {
-                let everywhere = *who == Who::DutyEverywhere;
-                for person in self.duty_or_default((team, rung.audience), (at, zone), telling) {
-                    let ways = ways(person, team, (severity, at), zone);
-                    telling.told.extend(ways.into_iter().take(if everywhere { usize::MAX } else { 1 }));
+            Who::Duty => {
+                for person in self.duty(team, (at, zone), telling) {
+                    telling.told.extend(first(person, team));
+                }
+            }
+            Who::DutyEverywhere => {
+                for person in self.duty(team, (at, zone), telling) {
+                    telling.told.extend(ways(person, team, (severity, at), zone));
                 }
             }
             Who::Team(code) => {
                 let Some(other) = self.team(code, at) else { return };
-                for person in self.duty_or_default((other, rung.audience), (at, zone), telling) {
-                    telling.told.extend(ways(person, other, (severity, at), zone).into_iter().take(1));
+                for person in self.duty(other, (at, zone), telling) {
+                    telling.told.extend(first(person, other));
                 }
             }
             Who::Leads => {
                 for person in team.leads.iter().filter_map(|code| self.person(code, at)) {
-                    telling.told.extend(ways(person, team, (severity, at), zone).into_iter().take(1));
+                    telling.told.extend(first(person, team));
                 }
             }
             Who::Person(code) => {
-                let person = self.person(code, at);
-                let ways = person.map(|person| ways(person, team, (severity, at), zone));
-                telling.told.extend(ways.into_iter().flatten().take(1));
+                telling.told.extend(self.person(code, at).into_iter().flat_map(|person| first(person, team)));
             }
             Who::Group => {
-                let heard = team.group.iter().filter(|way| way.least.is_none_or(|least| severity >= least));
-                telling.told.extend(heard.map(|way| group(way, team)));
+                let heard = team.group_at(at, severity, zone);
+                telling.told.extend(heard.map(|(_, way)| group(way, team)));
             }
         }
     }
 
-    /// Who is on duty; of a team with a gap the people of the default teams of the audience.
-    fn duty_or_default<'a>(
+    /// Who answers for a team; a gap is noted.
+    fn duty<'a>(
         &'a self,
-        (team, audience): (&'a Team, Audience),
+        team: &Team,
         (at, zone): (Timestamp, &TimeZone),
         telling: &mut Telling,
     ) -> Vec<&'a Person> {
-        let duty = self.on_duty(team, at, zone);
-        if !duty.is_gap {
-            return duty.people;
-        }
-        if !telling.gaps.contains(&team.code) {
+        let duty = self.answering(team, at, zone);
+        if duty.is_gap && !telling.gaps.contains(&team.code) {
             telling.gaps.push(team.code.clone());
         }
-        // An enterprise's alert goes to nobody else's people.
-        let stands_in = |other: &&Team| {
-            other.is_default
-                && other.audience == audience
-                && other.times.holds(at)
-                && (audience != Audience::Enterprise || other.enterprise == team.enterprise)
-        };
-        let mut people: Vec<&Person> = Vec::new();
-        for other in self.teams.iter().filter(stands_in) {
-            people.extend(self.on_duty(other, at, zone).people);
-            people.extend(other.leads.iter().filter_map(|code| self.person(code, at)));
-        }
-        people.extend(team.leads.iter().filter_map(|code| self.person(code, at)));
-        people.sort_by(|a, b| a.code.cmp(&b.code));
-        people.dedup_by(|a, b| a.code == b.code);
-        people
+        duty.people
     }
 }
 
