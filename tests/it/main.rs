@@ -15,6 +15,7 @@ mod support;
 
 /// The private servers: start, outage, and that nothing outlives us.
 mod embedded;
+mod escalation;
 /// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
 /// The gateway between misbehaving analysers and a real broker.

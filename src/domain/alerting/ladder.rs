@@ -53,8 +53,10 @@ impl Desk<'_> {
         minutes.dedup();
         let mut telling = Telling::default();
         let Some(now) = minutes.get(rung.step) else { return telling };
+        let after = |minutes: u32| SignedDuration::from_mins(i64::from(minutes));
+        // After an outage of ours the steps that are overdue do not come all at once.
         let next = minutes.get(rung.step + 1);
-        telling.next_at = next.map(|minutes| rung.since + SignedDuration::from_mins(i64::from(*minutes)));
+        telling.next_at = next.map(|next| (rung.since + after(*next)).max(at + after(next - now) / 2));
         for (team, steps) in &steps {
             let whom = steps.iter().filter(|step| step.after_minutes == *now).flat_map(|step| &step.who);
             for who in whom {
