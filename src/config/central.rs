@@ -12,7 +12,11 @@
 //! user = "central"                    # password: CEMS__MQTT__PASSWORD
 //! [http]
 //! listen = "127.0.0.1:8080"
+//! [alerting]                          # optional: how alerts leave, see `alerting`
 //! ```
+
+/// How alerts leave.
+mod alerting;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +28,8 @@ use crate::config::broker::{self, Tls};
 use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
 use crate::config::problem::Problems;
+
+pub use alerting::{Alerting, HostPattern};
 
 /// The centre's configuration, checked.
 #[derive(Clone)]
@@ -45,6 +51,7 @@ pub struct Central {
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
     pub retention: Retention,
+    pub alerting: Alerting,
 }
 
 /// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
@@ -197,6 +204,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     let quarantine = quarantine(root);
     let retention = retention(root);
+    let alerting = alerting::read(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -210,6 +218,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         quotas_every: quotas_every?,
         quarantine: quarantine?,
         retention: retention?,
+        alerting: alerting?,
     })
 }
 
