@@ -15,6 +15,8 @@ use crate::central::inbox::{Inbox, Takes};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
+use crate::central::notify::alertmanager::Posters;
+use crate::central::notify::channel::Post;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
@@ -132,9 +134,16 @@ pub async fn start(
         retention: config.retention,
     };
     tasks.spawn(reckoner.run(shutdown.clone()));
-    let courier =
-        Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
+    let post = Post::new(&config.alerting);
+    let courier = Courier {
+        session: session(),
+        post: post.clone(),
+        outbox: Arc::clone(&shared.outbox),
+        meters: shared.meters.clone(),
+    };
     tasks.spawn(courier.run(shutdown.clone()));
+    let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
+    tasks.spawn(posters.run(shutdown.clone()));
     let watch = Watch {
         session: session(),
         plant: shared.plant.clone(),

@@ -30,6 +30,32 @@ pub enum Place {
     Secret(Option<String>),
 }
 
+/// What a message fills in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Values<'v> {
+    pub to: &'v str,
+    pub title: &'v str,
+    pub text: &'v str,
+    pub short: &'v str,
+    pub id: &'v str,
+    pub link: &'v str,
+}
+
+impl<'v> Values<'v> {
+    /// What stands in a place; `None`: a secret, which is not of the message.
+    pub fn of(&self, place: &Place) -> Option<&'v str> {
+        Some(match place {
+            Place::To => self.to,
+            Place::Title => self.title,
+            Place::Text => self.text,
+            Place::Short => self.short,
+            Place::Id => self.id,
+            Place::Link => self.link,
+            Place::Secret(_) => return None,
+        })
+    }
+}
+
 /// How a value is written where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {

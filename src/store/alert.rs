@@ -25,7 +25,7 @@ pub async fn put(
         &[&id, &episode.0, &episode.1, &alert.kind.name(), &now, &body, &alert.phase.name()],
     ).await;
     insert?;
-    let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at, created_at) SELECT $1::text::uuid, id, $2, $2 FROM notify_channel WHERE enabled AND broadcast",
+    let deliver = execute(client, "INSERT INTO delivery (alert_id, channel_id, next_at, created_at) SELECT $1::text::uuid, id, $2, $2 FROM notify_channel WHERE enabled AND broadcast AND kind <> 'alertmanager'",
         &[&id, &now],
     ).await;
     deliver?;

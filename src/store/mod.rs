@@ -4,6 +4,8 @@
 pub mod history;
 /// The outbox of alerts.
 pub mod alert;
+/// Open episodes with the newest alert of each.
+pub mod active;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.

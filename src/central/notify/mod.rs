@@ -4,6 +4,30 @@
 pub mod webhook;
 /// One message to one recipient.
 pub mod channel;
+/// Mail.
+mod smtp;
+/// What the bots of groups have in common.
+mod bot;
+/// A bot of a DingTalk group.
+mod dingtalk;
+/// A bot of a WeCom group.
+mod wecom;
+/// A bot of a Feishu group.
+mod feishu;
+/// Gateways for short messages and calls.
+mod http;
+/// What is active, to a Prometheus Alertmanager.
+pub mod alertmanager;
+/// How many messages a channel may be sent.
+pub mod limit;
+/// A message in the form that a channel wants.
+pub mod form;
+/// Where messages may go.
+pub mod guard;
+/// Secrets of channels.
+pub mod secret;
+/// One HTTP request, bounded.
+mod call;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +57,7 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// Delivers what waits in the outbox.
 pub struct Courier {
     pub session: Session,
+    pub post: Post,
     pub outbox: Arc<Notify>,
     pub meters: Meters,
 }
@@ -56,6 +81,11 @@ pub enum Answer {
     },
 }
 
+/// Not now, for this reason.
+fn later(reason: String) -> Answer {
+    Answer::Later { reason, after: None, status: None }
+}
+
 /// One finished attempt.
 struct Attempt {
     waiting: Waiting,
@@ -66,7 +96,7 @@ struct Attempt {
 impl Courier {
     /// Runs until shutdown. Channels do not wait for each other: a slow one only holds its own deliveries up.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let client = Post::new();
+        let client = self.post.clone();
         let mut trouble = Trouble::default();
         let mut under_way: JoinSet<Attempt> = JoinSet::new();
         loop {
