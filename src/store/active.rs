@@ -75,7 +75,12 @@ pub async fn listeners(client: &Client) -> Result<Vec<Listener>, Failure> {
 ///
 /// # Errors
 /// [`Failure`] when the database does not take it.
-pub async fn note(client: &Client, channel: i32, failure: Option<&str>, now: Timestamp) -> Result<(), Failure> {
+pub async fn note(
+    client: &Client,
+    channel: i32,
+    failure: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let sql = "INSERT INTO channel_state (channel_id, failing_since, failure) VALUES ($1, CASE WHEN $2::text IS NULL THEN NULL ELSE $3::timestamptz END, $2) \
          ON CONFLICT (channel_id) DO UPDATE SET failing_since = CASE WHEN $2 IS NULL THEN NULL ELSE coalesce(channel_state.failing_since, $3) END, failure = $2";
     execute(client, sql, &[&channel, &failure, &now]).await.map(|_rows| ())

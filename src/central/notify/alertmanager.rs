@@ -217,12 +217,17 @@ impl Poster {
         let mut alerts = Vec::new();
         for episode in found {
             let alert = alert(episode, until);
-            labels.insert((episode.outlet_id, episode.episode_id), alert.get("labels").cloned().unwrap_or_default());
+            labels.insert(
+                (episode.outlet_id, episode.episode_id),
+                alert.get("labels").cloned().unwrap_or_default(),
+            );
             alerts.push(alert);
         }
         let is_whole = i64::try_from(found.len()).is_ok_and(|found| found < MOST);
         self.told.leave_behind(labels, is_whole, (now, until));
-        alerts.extend(self.told.ended.iter().map(|(labels, ended_at)| json!({"labels": labels, "endsAt": ended_at})));
+        alerts.extend(
+            self.told.ended.iter().map(|(labels, ended_at)| json!({"labels": labels, "endsAt": ended_at})),
+        );
         for batch in alerts.chunks(BATCH) {
             let answer = tokio::time::timeout(LONGEST, post(&mut sending, batch)).await;
             let answer = answer.unwrap_or_else(|_late| {
@@ -237,7 +242,12 @@ impl Poster {
 
 impl Told {
     /// What was active before and is not among `labels`, or has other labels there, has ended. Of a part nothing can be said.
-    fn leave_behind(&mut self, labels: BTreeMap<Key, Value>, is_whole: bool, (now, until): (Timestamp, Timestamp)) {
+    fn leave_behind(
+        &mut self,
+        labels: BTreeMap<Key, Value>,
+        is_whole: bool,
+        (now, until): (Timestamp, Timestamp),
+    ) {
         let before = std::mem::take(&mut self.active);
         for (key, old) in before {
             let new = labels.get(&key);
@@ -315,7 +325,8 @@ fn alert(episode: &Active, until: Timestamp) -> Value {
         "startsAt": episode.opened_at,
         "endsAt": until,
     });
-    let link = reqwest::Url::parse(&text("/link")).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let link =
+        reqwest::Url::parse(&text("/link")).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
     if let Some(link) = link {
         if let Some(annotations) = alert.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.insert("link".to_owned(), link.as_str().into());

@@ -31,7 +31,10 @@ impl Dialect {
         let Some(code) = code else {
             return match reply.by_status() {
                 Answer::Taken { .. } => {
-                    let reason = format!("the {} bot answered {} without a code: is the address its own?", self.name, reply.status);
+                    let reason = format!(
+                        "the {} bot answered {} without a code: is the address its own?",
+                        self.name, reply.status
+                    );
                     Answer::Later { reason, after: reply.after, status }
                 }
                 other @ (Answer::Later { .. } | Answer::Refused { .. }) => other,
@@ -44,7 +47,11 @@ impl Dialect {
         let text: String = text.unwrap_or("no text").chars().take(200).collect();
         let is_busy = self.busy.contains(&code);
         let after = reply.after.or(is_busy.then_some(REST));
-        Answer::Later { reason: format!("the {} bot refuses it with code {code}: {text}", self.name), after, status }
+        Answer::Later {
+            reason: format!("the {} bot refuses it with code {code}: {text}", self.name),
+            after,
+            status,
+        }
     }
 }
 
@@ -92,7 +99,9 @@ mod tests {
     #[test]
     fn only_a_code_of_zero_is_taken() {
         assert_eq!(judged(200, "{\"errcode\":0}"), Answer::Taken { status: Some(200) });
-        let later = |answer| if let Answer::Later { reason, after, .. } = answer { (reason, after) } else { panic!() };
+        let later = |answer| {
+            if let Answer::Later { reason, after, .. } = answer { (reason, after) } else { panic!() }
+        };
         let (reason, after) = later(judged(200, "{\"errcode\":5,\"errmsg\":\"no\"}"));
         assert!(reason.contains("code 5: no") && after.is_none(), "{reason}");
         assert_eq!(later(judged(200, "{\"errcode\":7}")).1, Some(REST));

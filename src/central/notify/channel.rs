@@ -85,7 +85,8 @@ impl Post {
 /// A file of authorities, whatever is wrong with it said with its name.
 fn authority(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
-    let pem = std::fs::read(path).map_err(|error| format!("[alerting] ca: {shown} cannot be read: {error}"))?;
+    let pem =
+        std::fs::read(path).map_err(|error| format!("[alerting] ca: {shown} cannot be read: {error}"))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem);
     if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
         return Ok(pem);
@@ -108,7 +109,10 @@ impl<'s> Sending<'s> {
         let settings = match &channel.settings {
             Value::Null => Settings::default(),
             settings => serde_json::from_value(settings.clone()).map_err(|error| {
-                later(format!("the settings of {} cannot be read: {error}; save the channel again", channel.name))
+                later(format!(
+                    "the settings of {} cannot be read: {error}; save the channel again",
+                    channel.name
+                ))
             })?,
         };
         Ok(Sending { post, channel, settings, keys: Keyring::of(&post.secrets) })
@@ -127,10 +131,13 @@ impl<'s> Sending<'s> {
             Some(NotifyKind::Feishu) => feishu::send(self, out).await,
             Some(NotifyKind::Http) => http::send(self, out).await,
             Some(NotifyKind::Alertmanager) => {
-                let reason = "an Alertmanager gets what is active by itself; name another channel for messages";
+                let reason =
+                    "an Alertmanager gets what is active by itself; name another channel for messages";
                 Err(Answer::Refused { reason: reason.to_owned(), status: None })
             }
-            None => Err(later(format!("{:?} is no kind of channel that this version knows", self.channel.kind))),
+            None => {
+                Err(later(format!("{:?} is no kind of channel that this version knows", self.channel.kind)))
+            }
         }
     }
 
@@ -149,7 +156,8 @@ impl<'s> Sending<'s> {
         escape: Escape,
         values: &Values<'_>,
     ) -> Result<String, Answer> {
-        let unreadable = |place: String| later(format!("the channel has an unknown place {place}; save it again"));
+        let unreadable =
+            |place: String| later(format!("the channel has an unknown place {place}; save it again"));
         let template = Template::parse(text).map_err(unreadable)?;
         let mut secrets = Vec::new();
         for place in template.places() {

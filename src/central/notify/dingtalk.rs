@@ -4,11 +4,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::central::notify::Answer;
 use crate::central::notify::bot::{Dialect, base64, is_number, member, too_long};
 use crate::central::notify::channel::{Outgoing, Sending};
 use crate::central::notify::form::{Flavour, fit, json_cost, line, link, markdown};
 use crate::central::notify::webhook::{hmac_sha256, post_json};
-use crate::central::notify::Answer;
 use crate::clock;
 use crate::domain::message::Message;
 

@@ -171,12 +171,18 @@ mod tests {
         for flavour in [Flavour::Dingtalk, Flavour::Wecom] {
             let text = markdown(&hostile(), flavour);
             let inner = text.strip_prefix("**").unwrap().replacen("**\n\n", "\n\n", 1);
-            assert!(!inner.contains(['@', '<', '*', '`', '[', ']', '#', '>', '~', '\r', '\u{7}', '\u{202e}']), "{text}");
+            assert!(
+                !inner.contains(['@', '<', '*', '`', '[', ']', '#', '>', '~', '\r', '\u{7}', '\u{202e}']),
+                "{text}"
+            );
             assert_eq!(text.matches("\n\n").count(), 2, "{text}");
             assert!(!inner.contains("\n\n-"), "{text}");
         }
         let feishu = unmarked(&hostile().title, Flavour::Feishu);
-        assert!(feishu.starts_with("＠all ＜at user_id=\"all\">") && !feishu.contains(['\r', '\n']), "{feishu}");
+        assert!(
+            feishu.starts_with("＠all ＜at user_id=\"all\">") && !feishu.contains(['\r', '\n']),
+            "{feishu}"
+        );
         assert_eq!(plain(&hostile()).lines().count(), 4);
     }
 

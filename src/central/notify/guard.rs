@@ -88,7 +88,9 @@ impl Guard {
         if self.allowed.is_empty() || self.allowed.iter().any(|pattern| pattern.matches(host)) {
             return Ok(());
         }
-        Err(Refusal(format!("the host {host} is not allowed; add it to [alerting] allowed_hosts of the centre")))
+        Err(Refusal(format!(
+            "the host {host} is not allowed; add it to [alerting] allowed_hosts of the centre"
+        )))
     }
 
     fn check_address(&self, host: &str, ip: IpAddr) -> Result<(), Refusal> {

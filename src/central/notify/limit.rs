@@ -16,7 +16,8 @@ pub struct Limit {
 /// The limit of a channel of this kind with these settings; `None`: no limit.
 pub fn limit(kind: &str, settings: &Value) -> Option<Limit> {
     let is_bot = NotifyKind::from_name(kind).is_some_and(NotifyKind::is_bot);
-    let given = settings.get("per_minute").and_then(Value::as_u64).and_then(|given| u32::try_from(given).ok());
+    let given =
+        settings.get("per_minute").and_then(Value::as_u64).and_then(|given| u32::try_from(given).ok());
     let messages = match (is_bot, given) {
         (true, given) => given.unwrap_or(BOT_PER_MINUTE).min(BOT_PER_MINUTE),
         (false, given) => given?,

@@ -121,7 +121,10 @@ mod tests {
     use super::*;
 
     fn secrets(folder: Option<PathBuf>) -> Secrets {
-        Secrets { folder, environment: |name| (name == "CEMS_SECRET_DUTY_DESK").then(|| "from-there".to_owned()) }
+        Secrets {
+            folder,
+            environment: |name| (name == "CEMS_SECRET_DUTY_DESK").then(|| "from-there".to_owned()),
+        }
     }
 
     fn reason<T: std::fmt::Debug>(found: Result<T, String>) -> String {

@@ -49,7 +49,9 @@ fn recipients(settings: &Settings, recipient: &str) -> Result<Vec<Address>, Answ
     let all: Result<Vec<Address>, String> = settings.to.iter().map(|text| address(text)).collect();
     let all = all.map_err(|reason| later(format!("to: {reason}")))?;
     if all.is_empty() {
-        return Err(later("the channel has no addresses for what goes to all; set `to` in the plant".to_owned()));
+        return Err(later(
+            "the channel has no addresses for what goes to all; set `to` in the plant".to_owned(),
+        ));
     }
     Ok(all)
 }
@@ -61,8 +63,11 @@ fn address(text: &str) -> Result<Address, String> {
 /// The mail as it is sent. The subject is one line and every header is encoded: no name adds another.
 fn letter(out: &Outgoing<'_>, from: &Address, to: &[Address]) -> Result<Vec<u8>, Answer> {
     let unusable = |error: lettre::error::Error| later(format!("no mail can be made of it: {error}"));
-    let id: String = out.id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
-    let raw = |name: &'static str, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+    let id: String =
+        out.id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    let raw = |name: &'static str, value: &str| {
+        HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+    };
     let mut letter = Letter::builder()
         .from(Mailbox::new(Some("CEMS".to_owned()), from.clone()))
         .subject(fit(&line(&out.message.title), 200, |_| 1))
@@ -102,7 +107,10 @@ async fn connect(sending: &Sending<'_>, domain: &str) -> Result<AsyncSmtpConnect
                 return Ok(connection);
             }
             Ok(Err(error)) => failure = failed("the mail server cannot be reached", &error),
-            Err(_late) => failure = later(format!("the mail server did not answer within {} s", LONGEST_CONNECT.as_secs())),
+            Err(_late) => {
+                failure =
+                    later(format!("the mail server did not answer within {} s", LONGEST_CONNECT.as_secs()))
+            }
         }
     }
     Err(failure)
@@ -136,7 +144,9 @@ async fn converse(
     for recipient in to {
         match connection.command(Rcpt::new(recipient.clone(), Vec::new())).await {
             Ok(_welcome) => taken += 1,
-            Err(error) if error.status().is_none() => return Err(failed("the mail server broke off", &error)),
+            Err(error) if error.status().is_none() => {
+                return Err(failed("the mail server broke off", &error));
+            }
             Err(error) => {
                 let answer = failed("the mail server refuses the recipient", &error);
                 // Of one who may be written to later and one who never can, the first counts.
@@ -187,7 +197,8 @@ mod tests {
             lines: vec![".\r\nQUIT".to_owned()],
             link: None,
         };
-        let out = Outgoing { id: "1-2\r\nX: y", recipient: "", message: &message, body: &serde_json::Value::Null };
+        let out =
+            Outgoing { id: "1-2\r\nX: y", recipient: "", message: &message, body: &serde_json::Value::Null };
         let to = [address("duty@a.cn").unwrap()];
         let letter = String::from_utf8(letter(&out, &address("cems@a.cn").unwrap(), &to).unwrap()).unwrap();
         let (head, _body) = letter.split_once("\r\n\r\n").unwrap();
@@ -198,8 +209,18 @@ mod tests {
             .collect();
         let mut sorted = names.clone();
         sorted.sort_unstable();
-        let expected = ["Auto-Submitted", "Content-Transfer-Encoding", "Content-Type", "Date", "From", "MIME-Version",
-            "Message-ID", "Subject", "To", "X-Cems-Alert"];
+        let expected = [
+            "Auto-Submitted",
+            "Content-Transfer-Encoding",
+            "Content-Type",
+            "Date",
+            "From",
+            "MIME-Version",
+            "Message-ID",
+            "Subject",
+            "To",
+            "X-Cems-Alert",
+        ];
         assert_eq!(sorted, expected, "{head}");
         assert!(head.is_ascii());
         for bad in ["duty@a.cn\r\nRCPT TO:<x@y.cn>", "a b@c.cn", "nobody", "<a@b.cn>", ""] {

@@ -11,7 +11,8 @@ use crate::central::notify::webhook::post_json;
 use crate::config::notify::Format;
 use crate::domain::message::Message;
 
-const DIALECT: Dialect = Dialect { name: "WeCom", code: &["errcode"], text: &["errmsg"], busy: &[45_009, 45_033] };
+const DIALECT: Dialect =
+    Dialect { name: "WeCom", code: &["errcode"], text: &["errmsg"], busy: &[45_009, 45_033] };
 const MOST_OF_MARKDOWN: usize = 4096;
 const MOST_OF_TEXT: usize = 2048;
 
@@ -55,9 +56,14 @@ mod tests {
     fn both_forms_are_cut_at_their_own_length() {
         for letter in ["中", "\"", "😀"] {
             let content = marked(&long(letter)).unwrap()["markdown"]["content"].as_str().unwrap().to_owned();
-            assert!((4092..=4096).contains(&content.len()) && content.ends_with("…\n\n[查看并确认](https://cems.example/a/1)"));
+            assert!(
+                (4092..=4096).contains(&content.len())
+                    && content.ends_with("…\n\n[查看并确认](https://cems.example/a/1)")
+            );
             let content = text(&long(letter), None).unwrap()["text"]["content"].as_str().unwrap().to_owned();
-            assert!((2044..=2048).contains(&content.len()) && content.ends_with("…\nhttps://cems.example/a/1"));
+            assert!(
+                (2044..=2048).contains(&content.len()) && content.ends_with("…\nhttps://cems.example/a/1")
+            );
         }
     }
 }

@@ -34,7 +34,10 @@ fn what_is_gone_or_has_other_labels_has_ended_once() {
     assert!(told.ended.is_empty());
     told.leave_behind(labels(&[(1, "serious"), (2, "critical")]), true, (at(10), at(100)));
     let ended: Vec<&Value> = told.ended.iter().map(|(labels, _)| labels).collect();
-    assert_eq!(ended, [&json!({"episode": 2, "severity": "serious"}), &json!({"episode": 3, "severity": "serious"})]);
+    assert_eq!(
+        ended,
+        [&json!({"episode": 2, "severity": "serious"}), &json!({"episode": 3, "severity": "serious"})]
+    );
     // Of a part of them nothing can be said, and what it has forgotten by itself is not told.
     told.leave_behind(labels(&[(2, "critical")]), false, (at(99), at(189)));
     assert_eq!(told.ended.len(), 2);
