@@ -10,6 +10,8 @@ pub mod dispatch;
 pub mod self_test;
 /// Deliveries on their way.
 pub mod delivery;
+/// Open episodes with the newest alert of each.
+pub mod active;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.

@@ -44,6 +44,8 @@ mod check_config;
 mod probe;
 /// `cems calc` as a user runs it.
 mod calc;
+/// Channels of notification against stand-ins that misbehave, real mail and a real Alertmanager.
+mod notify;
 /// Averages and verdicts against an oracle that shares no code.
 mod oracle;
 /// `cems replay`: case folders, any order, bad input.

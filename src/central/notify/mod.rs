@@ -5,6 +5,30 @@
 pub mod webhook;
 /// One message to one recipient.
 pub mod channel;
+/// Mail.
+mod smtp;
+/// What the bots of groups have in common.
+mod bot;
+/// A bot of a DingTalk group.
+mod dingtalk;
+/// A bot of a WeCom group.
+mod wecom;
+/// A bot of a Feishu group.
+mod feishu;
+/// Gateways for short messages and calls.
+mod http;
+/// What is active, to a Prometheus Alertmanager.
+pub mod alertmanager;
+/// How many messages a channel may be sent.
+pub mod limit;
+/// A message in the form that a channel wants.
+pub mod form;
+/// Where messages may go.
+pub mod guard;
+/// Secrets of channels.
+pub mod secret;
+/// One HTTP request, bounded.
+mod call;
 /// From alerts to people.
 pub mod dispatch;
 /// Whether the way to people can be trusted.
@@ -24,8 +48,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::central::meters::Meters;
-use crate::central::notify::channel::{Channel, Outgoing, Post, limit};
+use crate::central::notify::channel::{Channel, Outgoing, Post};
 use crate::central::notify::health::Health;
+use crate::central::notify::limit::limit;
 use crate::central::notify::render::Renderer;
 use crate::clock;
 use crate::domain::alert::AlertKind;
@@ -348,6 +373,11 @@ impl Courier {
             }
         }
     }
+}
+
+/// Not now, for this reason.
+fn later(reason: String) -> Answer {
+    Answer::Later { reason, after: None, status: None }
 }
 
 async fn attempt(

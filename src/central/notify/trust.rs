@@ -90,7 +90,7 @@ impl Trust {
             "v": 1, "platform": "cems", "at": clock::now(), "version": env!("CARGO_PKG_VERSION"),
             "every_s": self.heartbeat.every.as_secs(), "not_ready": not_ready,
         });
-        match self.post.heartbeat(url, &body).await {
+        match self.post.direct(url, "heartbeat", &body).await {
             Answer::Taken { .. } => trouble.over(),
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
                 if trouble.is_new(&reason) {
@@ -129,7 +129,7 @@ impl Trust {
 
     async fn send_emergency(&self, url: &str, alert: &Alert) -> bool {
         let Ok(body) = serde_json::to_value(alert) else { return false };
-        match self.post.emergency(url, &alert.id, &body).await {
+        match self.post.direct(url, &alert.id, &body).await {
             Answer::Taken { .. } => true,
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
                 tracing::error!(reason, "the emergency address does not answer: {}", alert.summary);

@@ -19,6 +19,8 @@ ALTER TABLE episode_state ADD COLUMN above_since timestamptz;
 COMMENT ON COLUMN episode_state.above_since IS 'Above the line since then, but not yet for as long as its rule asks';
 ALTER TABLE episode_row ADD COLUMN level smallint NOT NULL DEFAULT 1 CHECK (level BETWEEN 1 AND 255), ADD COLUMN follows bigint;
 COMMENT ON COLUMN episode_row.follows IS 'The early warning or forecast of the same outlet, channel and rule that came true by it';
+-- What is open is counted every second for who is told what is active.
+CREATE INDEX episode_open ON episode_row (id) WHERE closed_at IS NULL;
 ALTER TABLE episode_change DROP CONSTRAINT episode_change_what_check;
 ALTER TABLE episode_change ADD CONSTRAINT episode_change_what_check CHECK (what IN ('revised', 'withdrawn', 'worsened', 'came-true'));
 
