@@ -4,6 +4,16 @@
 pub mod history;
 /// The outbox of alerts.
 pub mod alert;
+/// Who has an episode, and what people did about it.
+pub mod handling;
+/// Links in messages.
+pub mod link;
+/// Silences and planned maintenance.
+pub mod silence;
+/// Tokens of the API.
+pub mod token;
+/// What happened to alerts, in the order of commits.
+pub mod news;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.
