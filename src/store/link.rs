@@ -48,6 +48,14 @@ pub async fn key(client: &Client, now: Timestamp) -> Result<Key, Failure> {
     read(query_one(client, select, &[]).await?.get(0))
 }
 
+/// The key, if anybody has needed one yet: without it no link can be right.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn known_key(client: &Client) -> Result<Option<Key>, Failure> {
+    query_opt(client, "SELECT key FROM signing_key", &[]).await?.map(|row| read(row.get(0))).transpose()
+}
+
 fn read(bytes: &[u8]) -> Result<Key, Failure> {
     bytes.try_into().map_err(|_length: std::array::TryFromSliceError| {
         Failure::Refused("the key that signs links does not have 32 bytes; remove its row, and another is made".to_owned())
