@@ -12,6 +12,7 @@ use axum::response::sse::{Event, KeepAlive};
 use futures_util::Stream;
 use jiff::SignedDuration;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use super::Web;
@@ -72,15 +73,17 @@ pub(super) async fn follow(web: Arc<Web>, mut session: Session) {
     let mut trouble = Trouble::default();
     // What is old goes at the first look, and then every hour.
     let mut forgotten_at: Option<Instant> = None;
+    let mut wait = EVERY;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
             () = web.events.shutdown.cancelled() => return,
         }
         let is_time = forgotten_at.is_none_or(|at| at.elapsed() >= FORGET_EVERY);
         match look(&web.events, &mut session, last, is_time).await {
-            Ok(newest) => {
+            Ok((newest, is_all)) => {
                 last = Some(newest);
+                wait = if is_all { EVERY } else { Duration::ZERO };
                 trouble.over();
                 if is_time {
                     forgotten_at = Some(clock::monotonic());
@@ -91,24 +94,33 @@ pub(super) async fn follow(web: Arc<Web>, mut session: Session) {
                     tracing::warn!(%failure, "events wait for the database");
                 }
                 session.discard();
+                wait = EVERY;
             }
         }
     }
 }
 
-async fn look(desk: &Desk, session: &mut Session, last: Option<i64>, is_time: bool) -> Result<i64, Failure> {
+/// The newest number that was handed on, and whether there is no more yet.
+async fn look(
+    desk: &Desk,
+    session: &mut Session,
+    last: Option<i64>,
+    is_time: bool,
+) -> Result<(i64, bool), Failure> {
     let client = session.client().await?;
     if is_time {
         let before = clock::now().checked_sub(KEPT).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         store::forget(client, before).await?;
     }
-    let Some(mut last) = last else { return store::newest(client).await };
-    for one in store::after(client, last, PAGE).await? {
+    let Some(mut last) = last else { return Ok((store::newest(client).await?, true)) };
+    let news = store::after(client, last, PAGE).await?;
+    let is_all = i64::try_from(news.len()).unwrap_or(0) < PAGE;
+    for one in news {
         last = one.id;
         // Nobody listens: so nobody misses it.
         let _nobody = desk.line.send(Arc::new(one));
     }
-    Ok(last)
+    Ok((last, is_all))
 }
 
 /// The events that the caller may see, from `Last-Event-ID` on where one is given.
@@ -169,8 +181,13 @@ impl Client {
                     () = self.queue.closed() => break,
                     () = self.web.events.shutdown.cancelled() => break,
                 };
-                let Ok(news) = news else { break };
-                if self.hand_on(&news).await.is_none() {
+                let went = match news {
+                    Ok(news) => self.hand_on(&news).await,
+                    // The database still has what was too much at once.
+                    Err(RecvError::Lagged(_)) => self.catch_up().await,
+                    Err(RecvError::Closed) => None,
+                };
+                if went.is_none() {
                     break;
                 }
             }

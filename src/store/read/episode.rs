@@ -150,3 +150,75 @@ async fn changes(client: &Client, (outlet_id, id): (i32, i64)) -> Result<Vec<Cha
         })
         .collect())
 }
+
+/// A line of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    pub episode: i64,
+    pub kind: String,
+    pub outlet: Option<String>,
+    pub channel: Option<String>,
+    pub rule: Option<String>,
+    pub subject: Option<String>,
+    pub state: String,
+    pub opened_at: Timestamp,
+    /// Null: nobody was told.
+    pub audience: Option<String>,
+    pub next_at: Option<Timestamp>,
+    pub acknowledged_at: Option<Timestamp>,
+    pub acknowledged_by: Option<String>,
+    pub assigned_to: Option<String>,
+    pub closed_at: Option<Timestamp>,
+    pub closed_by: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// Which lines are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub from: Timestamp,
+    /// Also what is over and closed.
+    pub all: bool,
+    pub kind: Option<String>,
+    pub outlet: Option<String>,
+    pub audience: Option<String>,
+    pub most: i64,
+}
+
+/// Episodes that opened since `from`, each audience's line, the newest first.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn listed(client: &Client, wanted: &Wanted) -> Result<Vec<Listed>, Failure> {
+    let sql = "SELECT e.id, e.kind, o.code, c.code, r.code, nullif(e.subject, ''), e.state, e.opened_at, h.audience, h.next_at, \
+        h.acknowledged_at, h.acknowledged_by, h.assigned_to, h.closed_at, h.closed_by, h.reason_code \
+        FROM episode_row e LEFT JOIN handling h ON h.outlet_id = e.outlet_id AND h.episode_id = e.id LEFT JOIN outlet o ON o.id = e.outlet_id \
+        LEFT JOIN channel c ON c.outlet_id = e.outlet_id AND c.position = e.position LEFT JOIN rule r ON r.id = e.rule_id \
+        WHERE e.opened_at >= $1 AND ($2 OR e.state = 'open' OR (h.audience IS NOT NULL AND h.closed_at IS NULL)) \
+        AND ($3::text IS NULL OR e.kind = $3) AND ($4::text IS NULL OR o.code = $4) AND ($5::text IS NULL OR h.audience = $5) \
+        ORDER BY e.opened_at DESC, e.id DESC, h.audience LIMIT $6";
+    let params: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+        &[&wanted.from, &wanted.all, &wanted.kind, &wanted.outlet, &wanted.audience, &wanted.most];
+    let rows = query(client, sql, params).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Listed {
+            episode: row.get(0),
+            kind: row.get(1),
+            outlet: row.get(2),
+            channel: row.get(3),
+            rule: row.get(4),
+            subject: row.get(5),
+            state: row.get(6),
+            opened_at: row.get(7),
+            audience: row.get(8),
+            next_at: row.get(9),
+            acknowledged_at: row.get(10),
+            acknowledged_by: row.get(11),
+            assigned_to: row.get(12),
+            closed_at: row.get(13),
+            closed_by: row.get(14),
+            reason: row.get(15),
+        })
+        .collect())
+}
