@@ -122,7 +122,9 @@ pub async fn start(
         reporting: reporting.clone(),
         database: links.database.clone(),
         plant,
+        frames: shared.frames.clone(),
         zone: config.zone.clone(),
+        tokens: config.tokens,
     };
     let address = web::start(config.listen, state, shutdown.clone()).await?;
     let session = || Session::new(&links.database);

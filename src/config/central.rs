@@ -13,6 +13,7 @@
 //! [http]
 //! listen = "127.0.0.1:8080"
 //! [alerting]                          # optional: how alerts leave, see `alerting`
+//! tokens = "writes"                   # who needs a token; "always" where other machines can listen
 //! ```
 
 /// How alerts leave.
@@ -48,6 +49,7 @@ pub struct Central {
     pub timescale: Timescale,
     pub mqtt: Mqtt,
     pub listen: SocketAddr,
+    pub tokens: Tokens,
     pub silence: Silence,
     pub windows: Windows,
     /// Between looks at the quotas.
@@ -57,6 +59,25 @@ pub struct Central {
     pub alerting: Alerting,
     pub heartbeat: Heartbeat,
     pub self_test: SelfTest,
+}
+
+/// What of HTTP needs a token of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// What changes something.
+    Writes,
+    /// Everything but health, figures and the pages of links.
+    Always,
+}
+
+impl Tokens {
+    /// The words for it.
+    pub const WORDS: [(&'static str, Tokens); 2] = [("writes", Tokens::Writes), ("always", Tokens::Always)];
+
+    /// Where nothing is said: whoever can read a loopback address can read this machine.
+    pub const fn usual(listen: SocketAddr) -> Tokens {
+        if listen.ip().is_loopback() { Tokens::Writes } else { Tokens::Always }
+    }
 }
 
 /// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
@@ -144,6 +165,16 @@ impl Default for Retention {
     }
 }
 
+fn http(root: &mut Section<'_>) -> Option<(SocketAddr, Tokens)> {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Some(mut http) = root.optional_table("http") else { return Some((usual, Tokens::usual(usual))) };
+    let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
+    let listen = http.with_default("listen", text(allowed, |text| text.parse().ok()), usual);
+    let tokens = http.optional("tokens", check::one_of(&Tokens::WORDS));
+    let (listen, tokens) = (listen?, tokens?);
+    Some((listen, tokens.unwrap_or(Tokens::usual(listen))))
+}
+
 fn retention(root: &mut Section<'_>) -> Option<Retention> {
     let default = Retention::default();
     let Some(mut retention) = root.optional_table("retention") else { return Some(default) };
@@ -192,15 +223,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let timescale = database.with_default("timescale", check::one_of(&Timescale::WORDS), Timescale::Auto);
     drop(database);
     let mqtt = mqtt(root);
-    let http = root.optional_table("http");
-    let listen = http.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))), |mut http| {
-        let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
-        http.with_default(
-            "listen",
-            text(allowed, |text| text.parse().ok()),
-            SocketAddr::from(([127, 0, 0, 1], 8080)),
-        )
-    });
+    let http = http(root);
     let silence = silence(root);
     let windows = windows(root);
     let hourly = Duration::from_hours(1);
@@ -219,7 +242,8 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         database: url?,
         timescale: timescale?,
         mqtt: mqtt?,
-        listen: listen?,
+        listen: http?.0,
+        tokens: http?.1,
         silence: silence?,
         windows: windows?,
         quotas_every: quotas_every?,
@@ -304,6 +328,22 @@ mod tests {
     fn the_example_is_right() {
         let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
         assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
+    fn other_machines_need_tokens_for_everything_unless_told_otherwise() {
+        let parse = |http: &str| {
+            let text = format!(
+                "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n[mqtt]\nurl = \"embedded\"\n[http]\n{http}\n"
+            );
+            parse("central.toml", &text).map(|central| central.tokens).map_err(|problems| problems.0.len())
+        };
+        assert_eq!(parse(""), Ok(Tokens::Writes));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"[::1]:8080\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"always\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\"\ntokens = \"writes\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"never\""), Err(1));
     }
 
     #[test]

@@ -86,6 +86,14 @@ mod moved;
 mod lost_spool;
 /// Quarantine: its cap, retry and discard.
 mod quarantine;
+/// The API of alerts: handling, silences, rules, events.
+mod alert_api;
+/// The page of a link in a message.
+mod alert_links;
+/// Tokens of the API.
+mod tokens;
+/// `cems alert` as a user runs it.
+mod alert_cli;
 /// `cems verify` against a superuser.
 mod verify;
 /// Windows on the real store.

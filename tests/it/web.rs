@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cems::config::central::Tokens;
 use cems::domain::alert::{Alert, AlertKind};
 use cems::domain::average::{StoredScan, Terms, average_scans, average_windows};
 use cems::domain::correction::Unwatched;
@@ -95,7 +96,9 @@ impl World {
 async fn serve(database: &str, plant: &Arc<Plant>, shutdown: &Shutdown) -> SocketAddr {
     let (_line, plant) = watch::channel(Arc::clone(plant));
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let state = web::State { reporting: Reporting::default(), database: database.to_owned(), plant, zone };
+    let (_line, frames) = watch::channel(Arc::default());
+    let (reporting, database, tokens) = (Reporting::default(), database.to_owned(), Tokens::Writes);
+    let state = web::State { reporting, database, plant, frames, zone, tokens };
     web::start(SocketAddr::from(([127, 0, 0, 1], 0)), state, shutdown.clone()).await.unwrap()
 }
 
