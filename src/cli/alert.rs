@@ -9,6 +9,8 @@ mod show;
 mod act;
 /// Silences and planned maintenance.
 mod silence;
+/// A test of the way to people.
+mod test;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ enum What {
     Close(act::Close),
     /// Silence what is known, or plan maintenance
     Silence(silence::Arguments),
+    /// Send a marked test by the way that alerts go, and show how long it took
+    Test(test::Arguments),
     /// Print the codes of reasons and actions
     Codes,
 }
@@ -56,6 +60,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             What::Comment(arguments) => arguments.run().await,
             What::Close(arguments) => arguments.run().await,
             What::Silence(arguments) => silence::run(arguments).await,
+            What::Test(arguments) => test::run(arguments).await,
             What::Codes => {
                 codes();
                 Ok(())

@@ -359,7 +359,7 @@ async fn alerts_are_shown_as_delivered_with_every_attempt() {
     let outcome = delivery::Outcome::Again(start + 2.hours(), "503 from the receiver".to_owned());
     let (at, status) = (start, Some(503));
     let attempt = delivery::Attempt { of: &[&due[0]], at, took_ms: 12, status, outcome, note: None };
-    delivery::attempted(client, &attempt).await.unwrap();
+    delivery::attempted(client, &[attempt]).await.unwrap();
     let span = format!("from={HOUR}&to=2026-01-10T05:00:00Z");
     let mut path = format!("/api/v1/alerts?{span}&limit=2");
     let mut found = Vec::new();

@@ -64,6 +64,8 @@ use crate::store::session::{Failure, Session, Trouble, bounded};
 
 /// So many deliveries are under way on a channel at once.
 const PER_CHANNEL: usize = 32;
+/// So many attempts are recorded at once.
+const RECORDED: usize = 64;
 /// So many are folded into one message at most; what is more follows in the next.
 const FOLDED: i64 = 2000;
 /// A delivery that was claimed by a worker that died comes up again after this.
@@ -161,9 +163,13 @@ impl Courier {
             }
             tokio::select! {
                 Some(done) = sending.join_next() => {
+                    let mut done = vec![done];
+                    while done.len() < RECORDED && let Some(more) = sending.try_join_next() {
+                        done.push(more);
+                    }
                     // A broken attempt comes up again after its lease.
-                    let Ok(attempt) = done else { continue };
-                    if let Err(failure) = self.record(attempt).await {
+                    let done = done.into_iter().filter_map(Result::ok).collect();
+                    if let Err(failure) = self.record(done).await {
                         self.give_up(&failure, &mut trouble);
                     }
                 }
@@ -329,32 +335,47 @@ impl Courier {
         Ok(())
     }
 
-    /// Records how an attempt went.
-    async fn record(&mut self, attempt: Attempt) -> Result<(), Failure> {
+    /// Records how attempts went.
+    async fn record(&mut self, attempts: Vec<Attempt>) -> Result<(), Failure> {
         let at = clock::now();
-        let Some(first) = attempt.of.first() else { return Ok(()) };
-        let name = self.channels.iter().find(|channel| channel.id == first.channel_id);
-        let name = name.map_or("?", |channel| channel.name.as_str()).to_owned();
-        if let Some(busy) = self.under_way.get_mut(&first.channel_id) {
-            *busy = busy.saturating_sub(1);
-        }
-        self.note_health(first.channel_id, &attempt.answer);
-        let (outcome, status) = outcome(first, &attempt.answer, at);
-        match &outcome {
-            Outcome::Delivered => {
-                for one in &attempt.of {
-                    self.meters.delivered(&name, at.duration_since(one.created_at).as_secs_f64());
+        let mut judged = Vec::with_capacity(attempts.len());
+        for attempt in attempts {
+            let Some(first) = attempt.of.first() else { continue };
+            let name = self.channels.iter().find(|channel| channel.id == first.channel_id);
+            let name = name.map_or("?", |channel| channel.name.as_str()).to_owned();
+            if let Some(busy) = self.under_way.get_mut(&first.channel_id) {
+                *busy = busy.saturating_sub(1);
+            }
+            self.note_health(first.channel_id, &attempt.answer);
+            let (outcome, status) = outcome(first, &attempt.answer, at);
+            match &outcome {
+                Outcome::Delivered => {
+                    for one in &attempt.of {
+                        self.meters.delivered(&name, at.duration_since(one.created_at).as_secs_f64());
+                    }
+                }
+                Outcome::Again(_, reason) | Outcome::Dead(reason) => {
+                    self.meters.delivery_failed(&name);
+                    tracing::warn!(alert = first.alert_id, channel = name, reason, "alert not delivered");
                 }
             }
-            Outcome::Again(_, reason) | Outcome::Dead(reason) => {
-                self.meters.delivery_failed(&name);
-                tracing::warn!(alert = first.alert_id, channel = name, reason, "alert not delivered");
-            }
+            judged.push((attempt, outcome, status));
         }
-        let of: Vec<&Waiting> = attempt.of.iter().collect();
-        let note = attempt.digest.map(|digest| format!("in digest {digest} of {}", of.len()));
-        let row = delivery::Attempt { of: &of, at, took_ms: attempt.took_ms, status, outcome, note };
-        delivery::attempted(self.session.client().await?, &row).await
+        let all: Vec<Vec<&Waiting>> =
+            judged.iter().map(|(attempt, ..)| attempt.of.iter().collect()).collect();
+        let rows: Vec<delivery::Attempt<'_>> = judged
+            .iter()
+            .zip(&all)
+            .map(|((attempt, outcome, status), of)| delivery::Attempt {
+                of,
+                at,
+                took_ms: attempt.took_ms,
+                status: *status,
+                outcome: outcome.clone(),
+                note: attempt.digest.as_ref().map(|digest| format!("in digest {digest} of {}", of.len())),
+            })
+            .collect();
+        delivery::attempted(self.session.client().await?, &rows).await
     }
 
     /// What an answer says of the channel itself.

@@ -5,6 +5,7 @@
 //! url = "http://watcher.example:8089/heartbeat"   # hears a POST each minute while the centre can do its work
 //! every_s = 60
 //! emergency_url = "https://ops.example/hook"      # hears directly that the database is away
+//! patience_s = 30                                 # so long may database or broker be away
 //! [self_test]
 //! every_s = 86400
 //! to = ["ops", "sms:13800000000"]                 # channels, with a recipient where they need one
@@ -23,6 +24,8 @@ pub struct Heartbeat {
     pub every: Duration,
     /// Hears directly that the database is away.
     pub emergency_url: Option<String>,
+    /// What is away for so long stops the heartbeat, and is an emergency.
+    pub patience: Duration,
 }
 
 /// The periodic test of the way to people.
@@ -36,14 +39,15 @@ pub struct SelfTest {
 
 /// Reads `[heartbeat]`.
 pub(super) fn heartbeat(root: &mut Section<'_>) -> Option<Heartbeat> {
-    let every = Duration::from_mins(1);
+    let (every, patience) = (Duration::from_mins(1), Duration::from_secs(30));
     let Some(mut heartbeat) = root.optional_table("heartbeat") else {
-        return Some(Heartbeat { url: None, every, emergency_url: None });
+        return Some(Heartbeat { url: None, every, emergency_url: None, patience });
     };
     let url = heartbeat.optional("url", web_address());
     let every = heartbeat.with_default("every_s", seconds(1..=3600), every);
     let emergency_url = heartbeat.optional("emergency_url", web_address());
-    Some(Heartbeat { url: url?, every: every?, emergency_url: emergency_url? })
+    let patience = heartbeat.with_default("patience_s", seconds(1..=3600), patience);
+    Some(Heartbeat { url: url?, patience: patience?, every: every?, emergency_url: emergency_url? })
 }
 
 /// Reads `[self_test]`.

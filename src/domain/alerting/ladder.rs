@@ -43,6 +43,23 @@ pub struct Rung<'a> {
 }
 
 impl Desk<'_> {
+    /// All addresses of people, whatever the hour: for a test of them.
+    pub fn every_way(people: &[&Person], team: &str) -> Vec<Told> {
+        let of = |person: &&Person| {
+            let way = |(index, address): (usize, &Address)| Told {
+                channel: address.channel.clone(),
+                to: address.to.clone(),
+                team: team.to_owned(),
+                person: Some(person.code.clone()),
+                language: person.language,
+                address: index,
+                has_more: false,
+            };
+            person.addresses.iter().enumerate().map(way).collect::<Vec<Told>>()
+        };
+        people.iter().flat_map(of).collect()
+    }
+
     /// Whom the step tells at `at`, and when the next one is due. Each way once, whatever teams share it.
     pub fn telling(&self, rung: Rung<'_>, (at, zone): (Timestamp, &TimeZone)) -> Telling {
         let teams = self.teams_for(rung.alert, rung.audience, at);
