@@ -5,6 +5,8 @@
 mod rule;
 /// Teams, people, shifts, holidays, swaps.
 mod roster;
+/// What is watched at each outlet, found beforehand.
+mod watched;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -15,6 +17,7 @@ use crate::domain::times::Times;
 
 pub use roster::{Duty, Holiday, Person, Shift, Swap, Team};
 pub use rule::{AlertRule, Scope};
+pub use watched::{Watched, scoped};
 
 /// Everything about alerting that is in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]
