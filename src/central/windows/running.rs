@@ -199,7 +199,8 @@ fn sighting(
         (_, Ending::Above) => 1,
         (_, Ending::Lost) => 2,
     };
-    let mut alert = Alert::new(kind, at, hour.start);
+    // As of the minute's end, within the hour.
+    let mut alert = Alert::new(kind, at, running.minute.end);
     describe(&mut alert, outlet, position, rule);
     (alert.period, alert.until) = (Some(hour.period.name().to_owned()), Some(hour.end));
     alert.oxygen = oxygen_percent;

@@ -77,11 +77,14 @@ ALTER TABLE delivery DROP CONSTRAINT delivery_pkey, DROP CONSTRAINT delivery_sta
 ALTER TABLE delivery ADD COLUMN recipient text NOT NULL DEFAULT '', ADD COLUMN audience text, ADD COLUMN team text, ADD COLUMN person text,
     ADD COLUMN language text NOT NULL DEFAULT 'zh', ADD COLUMN step integer NOT NULL DEFAULT 0,
     ADD COLUMN address integer NOT NULL DEFAULT 0, ADD COLUMN fail_over_at timestamptz,
-    ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN urgency smallint NOT NULL DEFAULT 1, ADD COLUMN link_id uuid,
     ADD CONSTRAINT delivery_state_check CHECK (state IN ('waiting', 'delivered', 'dead', 'failed-over', 'cancelled')),
     ADD PRIMARY KEY (alert_id, channel_id, recipient, step);
-CREATE INDEX delivery_fail_over ON delivery (fail_over_at) WHERE state = 'waiting' AND fail_over_at IS NOT NULL;
+DROP INDEX delivery_waiting;
+CREATE INDEX delivery_waiting ON delivery (channel_id, urgency DESC, next_at) WHERE state = 'waiting';
+CREATE INDEX delivery_fail_over ON delivery (fail_over_at) WHERE fail_over_at IS NOT NULL;
 COMMENT ON COLUMN delivery.recipient IS 'What the channel calls whom it reaches; empty: the channel itself';
+COMMENT ON COLUMN delivery.urgency IS 'Severity, 0 notice to 3 critical: the gravest go first';
 COMMENT ON COLUMN delivery.address IS 'Which of the person''s addresses, from 0';
 COMMENT ON COLUMN delivery.fail_over_at IS 'When the person''s next address is tried instead';
 ALTER TABLE delivery_attempt ADD COLUMN recipient text NOT NULL DEFAULT '', ADD COLUMN step integer NOT NULL DEFAULT 0,
@@ -164,8 +167,8 @@ COMMENT ON TABLE signing_key IS 'Signs links in messages; made by the first cent
 INSERT INTO law_entry (list, subject, valid_from, body, revision, stored_at)
 SELECT 'alert_rule', body->>'code', '1970-01-01T00:00:00Z', body, 0, now() FROM jsonb_array_elements('[
   {"code": "early-warning", "kind": "early-warning", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 60, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 900, "severity": null},
-  {"code": "hour-to-date", "kind": "hour-to-date", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [0.8, 0.9], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise"], "others_after_s": 0, "severity": null},
-  {"code": "hour-forecast", "kind": "hour-forecast", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 900, "severity": null},
+  {"code": "hour-to-date", "kind": "hour-to-date", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [0.8, 0.9], "hold_s": 0, "clear_s": 900, "counts": [], "audiences": ["enterprise"], "others_after_s": 0, "severity": null},
+  {"code": "hour-forecast", "kind": "hour-forecast", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 600, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 900, "severity": null},
   {"code": "exceedance", "kind": "exceedance", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [0.5, 2.0], "hold_s": 0, "clear_s": 0, "counts": [1, 3, 6], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
   {"code": "not-convertible", "kind": "not-convertible", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 60, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
   {"code": "assessment-at-risk", "kind": "assessment-at-risk", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
