@@ -203,13 +203,14 @@ impl Reckoner {
                         observation,
                         limit: Some(verdict.limit),
                         hold: SignedDuration::ZERO,
+                        clear: WINDOW,
                         alert,
                     });
                 }
             }
         }
         bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, WINDOW, now).await?;
+        let moved = observe(client, seen, now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.shared.outbox.notify_waiters();

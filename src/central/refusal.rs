@@ -37,6 +37,7 @@ pub(super) fn lost_range(taken: &TakenEvent, now: Timestamp) -> Option<Sighting>
         observation: Observation { at: now, value: 1.0, above: true, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: QUARANTINE,
         alert,
     })
 }
@@ -53,6 +54,7 @@ pub(super) fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
         observation: Observation { at: now, value: 1.0, above: true, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: QUARANTINE,
         alert,
     }
 }
@@ -74,6 +76,7 @@ pub(super) fn full(gateway: &str, cap: &Quarantine, now: Timestamp) -> Sighting 
         observation: Observation { at: now, value: 1.0, above: true, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: QUARANTINE,
         alert,
     }
 }

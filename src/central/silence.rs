@@ -21,13 +21,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::central::life::Life;
 use crate::central::refusal::QUARANTINE;
-use crate::central::warning::{OpenKeys, place};
+use crate::central::warning::{OpenKeys, SCAN_LEVEL, place};
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Hysteresis, Observation, WINDOW};
 use crate::domain::plant::{Outlet, Plant};
 use crate::shutdown::Shutdown;
-use crate::store::episode::{Key, Sighting, observe, open_of_kind};
+use crate::store::episode::{Key, Sighting, movable, observe, open_of_kind};
 use crate::store::heard::{self, Heard};
 use crate::store::session::{Failure, Session, Trouble, bounded};
 
@@ -87,9 +87,7 @@ impl Watch {
         ] {
             open.extend(open_of_kind(client, kind).await?);
         }
-        let mut warnings = open_of_kind(client, AlertKind::EarlyWarning).await?;
-        warnings.extend(open_of_kind(client, AlertKind::NotConvertible).await?);
-        self.open.replace(warnings);
+        self.open.replace(movable(client, &SCAN_LEVEL).await?);
         let (mut seen, mut together) = (Vec::new(), Vec::new());
         if let Some(connected) = self.life.connected_since() {
             let heard = heard::all(client).await?;
@@ -97,7 +95,9 @@ impl Watch {
             let base = listening_since.max(connected);
             seen.extend(judge_silence(&plant, (&heard, speech), (now, base), self.after));
             let quiet = together::quiet(&plant, &heard, (now, base), self.after);
-            together.extend(together::fold(&mut seen, &quiet, (self.together, now), &open));
+            let clear = Hysteresis(self.after);
+            let folded = together::fold(&mut seen, &quiet, (self.together, now), &open);
+            together.extend(folded.map(|sighting| Sighting { clear, ..sighting }));
             seen.push(link(now, None));
         } else {
             let since = self.life.lost_since().unwrap_or(now).max(listening_since);
@@ -105,8 +105,8 @@ impl Watch {
             seen.extend(down.then(|| link(now, Some(since))));
         }
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
-        self.tell(seen, WINDOW, now).await?;
-        self.tell(together, Hysteresis(self.after), now).await?;
+        self.tell(seen, now).await?;
+        self.tell(together, now).await?;
         self.end_quarantine(now).await
     }
 
@@ -124,25 +124,21 @@ impl Watch {
                     observation,
                     limit: None,
                     hold: SignedDuration::ZERO,
+                    clear: QUARANTINE,
                     alert: Alert::new(kind, now, now),
                 });
             }
         }
-        self.tell(seen, QUARANTINE, now).await
+        self.tell(seen, now).await
     }
 
-    async fn tell(
-        &mut self,
-        seen: Vec<Sighting>,
-        hysteresis: Hysteresis,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
+    async fn tell(&mut self, seen: Vec<Sighting>, now: Timestamp) -> Result<(), Failure> {
         if seen.is_empty() {
             return Ok(());
         }
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, hysteresis, now).await?;
+        let moved = observe(client, seen, now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.outbox.notify_waiters();
@@ -329,6 +325,7 @@ fn sighting(
         observation: Observation { at: now, value, above, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: WINDOW,
         alert,
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::central::intake::{Arrival, Taken, take};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
-use crate::central::refusal::{QUARANTINE, case_of, full};
+use crate::central::refusal::{case_of, full};
 use crate::domain::plant::Plant;
 use crate::store::episode::{Key, Sighting, observe};
 use crate::store::quarantine::{self, Kept};
@@ -68,7 +68,7 @@ impl Writer {
             };
             cases.insert(case.key.clone(), case);
         }
-        let moved = observe(client, cases.into_values().collect(), QUARANTINE, now).await?;
+        let moved = observe(client, cases.into_values().collect(), now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.shared.outbox.notify_waiters();
