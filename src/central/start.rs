@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::central::clerk::{Clerk, post};
 use crate::central::heads::Heads;
-use crate::central::inbox::{Inbox, Takes};
+use crate::central::inbox::{Inbox, Takes, Underway};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
@@ -135,11 +135,14 @@ pub async fn start(
     let courier =
         Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
     tasks.spawn(courier.run(shutdown.clone()));
+    let underway = Underway::default();
     let watch = Watch {
         session: session(),
         plant: shared.plant.clone(),
+        frames: shared.frames.clone(),
         life: shared.life.clone(),
         open: shared.open.clone(),
+        underway: underway.clone(),
         outbox: Arc::clone(&shared.outbox),
         after: signed(config.silence.after),
         check: config.silence.check,
@@ -149,7 +152,7 @@ pub async fn start(
     tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
     let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
-    ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
+    ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
 }
 
@@ -157,7 +160,7 @@ pub async fn start(
 fn ingest(
     config: &Central,
     links: &Links,
-    shared: &Shared,
+    (shared, underway): (&Shared, Underway),
     (reporting, shutdown): (&Reporting, &Shutdown),
     tasks: &mut JoinSet<()>,
 ) {
@@ -171,6 +174,7 @@ fn ingest(
     let desk = Desk {
         readiness: reporting.readiness.clone(),
         meters: shared.meters.clone(),
+        underway,
         shutdown: shutdown.clone(),
     };
     let (clerk, posted) = Clerk::new();

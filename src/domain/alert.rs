@@ -161,6 +161,14 @@ pub struct Alert {
     /// When an early warning of the same cause had begun.
     #[serde(default)]
     pub warned_at: Option<Timestamp>,
+    /// Windows of the time that are still to come, and how many of them may fail before the line is missed.
+    #[serde(default)]
+    pub to_come: Option<u64>,
+    #[serde(default)]
+    pub may_fail: Option<u64>,
+    /// Whom it concerns where it is of no single outlet: the enterprise of all its outlets. Code and name are empty.
+    #[serde(default)]
+    pub concerns: Option<Place>,
     /// A test: nothing has happened.
     #[serde(default)]
     pub test: bool,
@@ -215,6 +223,9 @@ impl Alert {
             subjects: Vec::new(),
             subjects_total: None,
             warned_at: None,
+            to_come: None,
+            may_fail: None,
+            concerns: None,
             test: false,
         }
     }
@@ -224,6 +235,11 @@ impl Alert {
     pub fn at_level(mut self, level: u8) -> Alert {
         (self.level, self.severity) = (level, self.kind.severity(level));
         self
+    }
+
+    /// Its outlet's place, else that of the enterprise that it concerns.
+    pub fn place(&self) -> Option<&Place> {
+        self.outlet.as_ref().or(self.concerns.as_ref())
     }
 
     /// The summary of a value above a limit: `demo-kiln SO2 88.0 mg/m3 against 35 (reference O2 10 %): 1.51 times over`.

@@ -1,7 +1,7 @@
 //! Episodes and the alerts they cause, in the caller's transaction. The state rows are locked in key order, so that two
 //! centres that see the same thing wait for each other instead of telling it twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
@@ -292,4 +292,16 @@ pub async fn open_of_kind(client: &Client, kind: AlertKind) -> Result<Vec<Key>, 
         &[&kind.name()],
     ).await;
     Ok(query?.iter().filter_map(key_of).collect())
+}
+
+/// The keys of some kinds whose episodes are open, or that have been above for less time than their rules ask: whoever looks only at
+/// what is above must look at these as well.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn watched(client: &Client, kinds: &[AlertKind]) -> Result<HashSet<Key>, Failure> {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let sql = "SELECT outlet_id, position, rule_id, kind, subject FROM episode_row WHERE closed_at IS NULL AND kind = ANY ($1) \
+         UNION SELECT outlet_id, position, rule_id, kind, subject FROM episode_state WHERE above_since IS NOT NULL AND kind = ANY ($1)";
+    Ok(query(client, sql, &[&names]).await?.iter().filter_map(key_of).collect())
 }
