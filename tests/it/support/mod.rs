@@ -31,3 +31,5 @@ pub mod register_image;
 pub mod serial_line;
 /// What tables, views and functions are, as lines.
 pub mod schema;
+/// What people are told, without its times.
+pub mod told;
