@@ -66,23 +66,19 @@ impl<'s> Speaker<'s> {
         let seconds = |ms: i64| SignedDuration::from_millis(ms).as_secs_f64();
         let off = seconds(offset.saturating_abs().saturating_sub(error).max(0));
         let way = if offset < 0 { "behind" } else { "ahead of" };
-        let told = format!(
-            "{:.1} s {way} the centre's, give or take {:.1} s",
-            seconds(offset).abs(),
-            seconds(error)
-        );
-        Some(self.off(rule, off, told))
+        let (told, give) = (seconds(offset).abs(), seconds(error));
+        let told = format!("{told:.1} s {way} the centre's, give or take {give:.1} s");
+        Some(self.off(rule, if offset < 0 { -off } else { off }, &told))
     }
 
-    /// The clock is off by so many seconds.
-    fn off(&self, rule: &AlertRule, off: f64, told: String) -> Watched {
-        let level = rule.level_of(off);
+    /// The clock is off by so many seconds: ahead of the centre's where that is positive.
+    fn off(&self, rule: &AlertRule, off: f64, told: &str) -> Watched {
+        let level = rule.level_of(off.abs());
         let mut alert = self.alert(AlertKind::GatewayClock);
         (alert.measured, alert.unit) = (Some(off), Some("s".to_owned()));
         alert.limit = line(rule, level);
         alert.summary = format!("gateway {}: its clock is {told}", self.name);
-        alert.reason = Some(told);
-        Watched::by(rule, key(AlertKind::GatewayClock, self.name), (level, off), alert)
+        Watched::by(rule, key(AlertKind::GatewayClock, self.name), (level, off.abs()), alert)
     }
 
     fn spool(&self, status: &GatewayStatus) -> Option<Watched> {
@@ -92,15 +88,13 @@ impl<'s> Speaker<'s> {
         let level = rule.level_of(fill).max(u8::from(status.spool_alarm.is_some()));
         let mut alert = self.alert(AlertKind::GatewaySpool);
         (alert.share_percent, alert.line_percent) = (Some(fill), line(rule, level));
-        let left = status.spool_hours_left.map(|hours| format!("it takes records for {hours:.1} h more"));
-        let told: Vec<String> = status.spool_alarm.clone().into_iter().chain(left).collect();
-        alert.reason = Some(told.join("; ")).filter(|told| !told.is_empty());
-        alert.summary = format!(
-            "gateway {}: its spool is {fill} % full with {} records{}",
-            self.name,
-            status.spool_records,
-            alert.reason.as_ref().map_or(String::new(), |told| format!("; {told}"))
-        );
+        (alert.measured, alert.unit) = (status.spool_hours_left, Some("h".to_owned()));
+        alert.reason.clone_from(&status.spool_alarm);
+        let left = status.spool_hours_left.map(|hours| format!("; it takes records for {hours:.1} h more"));
+        let alarm = status.spool_alarm.as_ref().map(|alarm| format!("; {alarm}"));
+        let more: String = left.into_iter().chain(alarm).collect();
+        let (name, records) = (self.name, status.spool_records);
+        alert.summary = format!("gateway {name}: its spool is {fill} % full with {records} records{more}");
         Some(Watched::by(rule, key(AlertKind::GatewaySpool, self.name), (level, fill), alert))
     }
 
@@ -156,8 +150,9 @@ impl<'s> Speaker<'s> {
         let step = found.duration_since(expected).as_secs_f64();
         let way = if step < 0.0 { "back" } else { "forward" };
         let told = format!("was set {way} by {:.1} s, from {expected} to {found}", step.abs());
-        let mut by = self.off(rule, step.abs(), told.clone());
+        let mut by = self.off(rule, step, &told);
         by.sighting.alert.summary = format!("gateway {}: its clock {told}", self.name);
+        by.sighting.alert.reason = Some(told);
         by.sighting.observation.above.then_some(Sighting { hold: SignedDuration::ZERO, ..by.sighting })
     }
 }

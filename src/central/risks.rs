@@ -122,7 +122,8 @@ impl Look<'_> {
         alert.started_at = self.now;
         alert.share_percent = course.so_far.hundredths().map(percent);
         alert.line_percent = Some(percent(u64::from(line.in_hundredths())));
-        (alert.to_come, alert.may_fail) = (Some(course.to_come), Some(found.may_fail));
+        alert.to_come = Some(course.to_come);
+        alert.may_fail = Some(found.may_fail).filter(|_| found.standing != Standing::Lost);
         let told = found.told(risk.windows, *line);
         alert.summary = format!(
             "{} {}: {} of the {} from {day} so far, {line} asked; {told}",

@@ -161,7 +161,7 @@ pub struct Alert {
     /// When an early warning of the same cause had begun.
     #[serde(default)]
     pub warned_at: Option<Timestamp>,
-    /// Windows of the time that are still to come, and how many of them may fail before the line is missed.
+    /// Windows of the time that are still to come, and how many of them may fail; none when the line is missed even if all are good.
     #[serde(default)]
     pub to_come: Option<u64>,
     #[serde(default)]

@@ -66,9 +66,6 @@ impl Look<'_> {
                 alert.rule_name = Some(one.assessment.document.clone());
                 alert.rule_kind = Some(Kind::Assessment.name().to_owned());
                 alert.part = Some(one.period.name().to_owned());
-                (alert.corrected, alert.limit) = (alert.share_percent, alert.line_percent);
-                alert.unit = Some("%".to_owned());
-                told.sighting.limit = told.sighting.alert.limit;
                 seen.push(told);
             }
         }

@@ -48,6 +48,8 @@ pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
         Fact::Marked(mark) => format!("marked by the enterprise: {mark}"),
         Fact::Unmarked => "not marked by the enterprise".to_owned(),
         Fact::Reason(reason) => format!("reason: {}", clock.told(reason)),
+        Fact::MayFail(may_fail, to_come) => format!("of {to_come} to come at most {may_fail} may fail"),
+        Fact::OutOfReach(to_come) => format!("out of reach even if all {to_come} to come are good"),
         Fact::Subjects(names, total) => subjects(names, *total),
         Fact::WarnedAt(at) => format!("early warning at {}", minute(*at)),
         Fact::Contact(contact) => format!("on site: {contact}"),

@@ -53,6 +53,10 @@ pub(super) enum Fact {
     Marked(String),
     Unmarked,
     Reason(String),
+    /// So many windows may still fail, of those to come.
+    MayFail(u64, u64),
+    /// Even if all windows to come are good.
+    OutOfReach(u64),
     /// The first names, and how many there are.
     Subjects(Vec<String>, u32),
     WarnedAt(Timestamp),
@@ -264,8 +268,13 @@ fn cause(alert: &Alert) -> Vec<Fact> {
     let instrument = alert.instrument.as_ref().map(|instrument| name(&instrument.analyser));
     let analyser = known(&alert.analyser).or(instrument.filter(|name| !name.is_empty()));
     facts.extend(analyser.map(Fact::Analyser));
+    // The reason says the same in words.
+    let prospect = alert.to_come.map(|to_come| match alert.may_fail {
+        Some(may_fail) => Fact::MayFail(may_fail, to_come),
+        None => Fact::OutOfReach(to_come),
+    });
     if matches!(alert.phase, Phase::Begun | Phase::Worsened) {
-        facts.extend(reason(alert));
+        facts.extend(prospect.or_else(|| reason(alert)));
     }
     let names: Vec<String> = alert
         .subjects

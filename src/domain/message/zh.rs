@@ -46,6 +46,8 @@ pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
         Fact::Marked(mark) => format!("企业标记:{mark}"),
         Fact::Unmarked => "企业未标记".to_owned(),
         Fact::Reason(reason) => format!("原因:{}", clock.told(reason)),
+        Fact::MayFail(may_fail, to_come) => format!("其后{to_come}个时段最多还可有{may_fail}个不合格"),
+        Fact::OutOfReach(to_come) => format!("其后{to_come}个时段即使全部合格也无法达到"),
         Fact::Subjects(names, total) => subjects(names, *total),
         Fact::WarnedAt(at) => format!("{}已预警", minute(*at)),
         Fact::Contact(contact) => format!("现场联系:{contact}"),
