@@ -39,9 +39,13 @@ pub async fn told(client: &Client, kind: &str, phase: &str) -> (String, String) 
         "SELECT body FROM alert WHERE kind = $1 AND phase = $2 ORDER BY created_at DESC, id DESC LIMIT 1";
     let rows = client.query(sql, &[&kind, &phase]).await.unwrap();
     let row = rows.first().unwrap_or_else(|| panic!("nobody was told of {kind}, {phase}"));
-    let alert: Alert = serde_json::from_value(row.get(0)).unwrap();
+    said(&serde_json::from_value(row.get(0)).unwrap())
+}
+
+/// One alert in zh and en.
+pub fn said(alert: &Alert) -> (String, String) {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let say = |language| without_times(&plain(&message(&alert, language, &Context::default(), &zone)));
+    let say = |language| without_times(&plain(&message(alert, language, &Context::default(), &zone)));
     (say(Language::Zh), say(Language::En))
 }
 
