@@ -15,6 +15,9 @@ use crate::central::inbox::{Inbox, Takes, Underway};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
+use crate::central::notify::channel::Post;
+use crate::central::notify::dispatch::Dispatcher;
+use crate::central::notify::trust::Trust;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
 use crate::central::silence::Watch;
@@ -132,8 +135,20 @@ pub async fn start(
         retention: config.retention,
     };
     tasks.spawn(reckoner.run(shutdown.clone()));
-    let courier =
-        Courier { session: session(), outbox: Arc::clone(&shared.outbox), meters: shared.meters.clone() };
+    let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
+    let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
+    tasks.spawn(dispatcher.run(shutdown.clone()));
+    let post = Post::new();
+    let trust = Trust {
+        session: session(),
+        readiness: reporting.readiness.clone(),
+        post: post.clone(),
+        heartbeat: config.heartbeat.clone(),
+        self_test: config.self_test.clone(),
+    };
+    tasks.spawn(trust.run(shutdown.clone()));
+    let means = (shared.meters.clone(), post);
+    let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
     let underway = Underway::default();
     let watch = Watch {

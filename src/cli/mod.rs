@@ -12,6 +12,8 @@ mod probe;
 mod poll;
 /// `cems central`: the centre.
 mod central;
+/// `cems watch`: notices from outside that the platform is dead.
+mod watch;
 /// `cems recompute`: averages and verdicts again from the stored scans.
 mod recompute;
 /// `cems verify`: the evidence, row by row and link by link.
@@ -66,6 +68,8 @@ enum Command {
     Poll(poll::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
+    /// Hear the centre's heartbeats on another machine, and tell when they stop
+    Watch(watch::Arguments),
     /// Compute averages and verdicts of one outlet again from its stored scans
     Recompute(recompute::Arguments),
     /// Rebuild every record of a gateway from the stored rows, check its hash and its place in the chain
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Poll(arguments) => poll::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Recompute(arguments) => recompute::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),

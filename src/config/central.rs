@@ -23,6 +23,7 @@ use jiff::tz::TimeZone;
 use crate::config::broker::{self, Tls};
 use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
+use crate::config::plant::web_address;
 use crate::config::problem::Problems;
 
 /// The centre's configuration, checked.
@@ -45,6 +46,49 @@ pub struct Central {
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
     pub retention: Retention,
+    pub heartbeat: Heartbeat,
+    pub self_test: SelfTest,
+}
+
+/// Signs of life for whoever watches from outside, and where an emergency is told that cannot be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub url: Option<String>,
+    pub every: Duration,
+    /// Hears directly that the database is away.
+    pub emergency_url: Option<String>,
+}
+
+/// The periodic test of the way to people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SelfTest {
+    /// `None`: none is made.
+    pub every: Option<Duration>,
+    /// `channel` or `channel:recipient`.
+    pub to: Vec<String>,
+}
+
+fn heartbeat(root: &mut Section<'_>) -> Option<Heartbeat> {
+    let every = Duration::from_mins(1);
+    let Some(mut heartbeat) = root.optional_table("heartbeat") else {
+        return Some(Heartbeat { url: None, every, emergency_url: None });
+    };
+    let url = heartbeat.optional("url", web_address());
+    let every = heartbeat.with_default("every_s", seconds(1..=3600), every);
+    let emergency_url = heartbeat.optional("emergency_url", web_address());
+    Some(Heartbeat { url: url?, every: every?, emergency_url: emergency_url? })
+}
+
+fn self_test(root: &mut Section<'_>) -> Option<SelfTest> {
+    let Some(mut test) = root.optional_table("self_test") else { return Some(SelfTest::default()) };
+    let every = test.with_default("every_s", seconds(60..=31_622_400), Duration::from_hours(24));
+    let to = test.list("to", any_text());
+    if to.as_ref().is_some_and(Vec::is_empty) {
+        let allowed = "at least one channel, as \"ops\" or \"sms:13800000000\", or leave out [self_test]";
+        test.problem("to", "nothing", allowed);
+        return None;
+    }
+    Some(SelfTest { every: Some(every?), to: to? })
 }
 
 /// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
@@ -197,6 +241,8 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     let quarantine = quarantine(root);
     let retention = retention(root);
+    let heartbeat = heartbeat(root);
+    let self_test = self_test(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -210,6 +256,8 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         quotas_every: quotas_every?,
         quarantine: quarantine?,
         retention: retention?,
+        heartbeat: heartbeat?,
+        self_test: self_test?,
     })
 }
 

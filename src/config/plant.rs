@@ -127,7 +127,7 @@ fn notify(section: &mut Section<'_>, written: &mut Written) {
     }
 }
 
-fn web_address<'c>() -> check::Check<'c, String> {
+pub(in crate::config) fn web_address<'c>() -> check::Check<'c, String> {
     check::text("http://HOST… or https://HOST…, 1000 characters at most", |text| {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
         let host = rest.split(['/', '?', '#']).next()?;

@@ -230,6 +230,11 @@ impl Alert {
         }
     }
 
+    /// Where it belongs, for whom it concerns.
+    pub const fn place(&self) -> Option<&Place> {
+        self.outlet.as_ref()
+    }
+
     /// The same at a level, with the severity that follows.
     #[must_use]
     pub fn at_level(mut self, level: u8) -> Alert {

@@ -5,6 +5,18 @@
 mod rule;
 /// Teams, people, shifts, holidays, swaps.
 mod roster;
+/// How fast a channel may send.
+pub mod pace;
+/// For a time nobody is told.
+pub mod silence;
+/// The walk up a ladder.
+mod ladder;
+/// Who is on duty, until when, and where nobody is.
+mod duty;
+/// By which addresses somebody is reached.
+mod address;
+/// The lists by what they are about, for many questions.
+mod desk;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -13,8 +25,11 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::{Alert, AlertKind, Severity};
 use crate::domain::times::Times;
 
-pub use roster::{Duty, Holiday, Person, Shift, Swap, Team};
-pub use rule::{AlertRule, Scope};
+pub use desk::Desk;
+pub use duty::{Duty, Span, Together};
+pub use ladder::{Rung, Telling, Told};
+pub use roster::{Day, Holiday, Person, Shift, Swap, Team};
+pub use rule::{AlertRule, Lines, Scope};
 
 /// Everything about alerting that is in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -140,15 +155,11 @@ pub fn usual_steps() -> Vec<Step> {
 }
 
 impl Alerting {
-    /// The teams of an audience that hear of an alert at a time; without any the default teams of the audience.
+    /// The teams of an audience that hear of an alert at a time. Default teams hear what no other does; of an enterprise only its own
+    /// teams ever hear.
     pub fn teams_for<'a>(&'a self, alert: &Alert, audience: Audience, at: Timestamp) -> Vec<&'a Team> {
-        let in_force =
-            || self.teams.iter().filter(move |team| team.audience == audience && team.times.holds(at));
-        let hears: Vec<&Team> = in_force().filter(|team| team.hears(alert)).collect();
-        if !hears.is_empty() || audience == Audience::Enterprise {
-            return hears;
-        }
-        in_force().filter(|team| team.is_default).collect()
+        let in_force = self.teams.iter().filter(|team| team.audience == audience && team.times.holds(at));
+        told(&in_force.collect::<Vec<&Team>>(), alert, audience)
     }
 
     /// The steps of a team at a time.
@@ -177,6 +188,22 @@ impl Alerting {
         fitting.sort_by_key(|rule| rule.scope.narrowness());
         fitting.pop().filter(|rule| rule.enabled)
     }
+}
+
+/// Which of the teams of an audience hear of an alert.
+fn told<'a>(teams: &[&'a Team], alert: &Alert, audience: Audience) -> Vec<&'a Team> {
+    let of = |is_default: bool, hears: bool| -> Vec<&'a Team> {
+        let fits = |team: &&&Team| team.is_default == is_default && (!hears || team.hears(alert));
+        teams.iter().filter(fits).copied().collect()
+    };
+    let mut told = of(false, true);
+    if told.is_empty() {
+        told = of(true, true);
+    }
+    if told.is_empty() && audience != Audience::Enterprise {
+        told = of(true, false);
+    }
+    told
 }
 
 /// What a scope is compared with: nothing of it for what belongs to the platform.

@@ -4,6 +4,12 @@
 pub mod history;
 /// The outbox of alerts.
 pub mod alert;
+/// From alerts to deliveries.
+pub mod dispatch;
+/// Tests of the way to people.
+pub mod self_test;
+/// Deliveries on their way.
+pub mod delivery;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.

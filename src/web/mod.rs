@@ -15,6 +15,8 @@ mod health;
 mod overview;
 /// `/api/v1`.
 mod api;
+/// The other end of the heartbeat.
+pub mod heartbeat;
 /// The page for people.
 mod page;
 

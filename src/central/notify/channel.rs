@@ -1,8 +1,10 @@
 //! One message to one recipient by one channel, whatever its kind.
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::central::notify::{Answer, webhook};
+use crate::domain::alerting::pace::Limit;
 use crate::domain::message::Message;
 
 /// A channel of notification, as it is stored.
@@ -14,6 +16,12 @@ pub struct Channel {
     pub kind: String,
     pub url: Option<String>,
     pub settings: Value,
+}
+
+/// How fast a kind of channel may send: the bots of groups take 20 messages a minute.
+pub fn limit(kind: &str, _settings: &Value) -> Option<Limit> {
+    let bot = matches!(kind, "dingtalk" | "wecom" | "feishu");
+    bot.then_some(Limit { messages: 20, per: SignedDuration::from_secs(60) })
 }
 
 /// What is sent.
@@ -38,6 +46,19 @@ impl Post {
     /// Opens nothing yet.
     pub fn new() -> Post {
         Post { http: webhook::client() }
+    }
+
+    /// A sign of life to whoever watches from outside.
+    pub async fn heartbeat(&self, url: &str, body: &Value) -> Answer {
+        self.emergency(url, "heartbeat", body).await
+    }
+
+    /// Straight to an address of the configuration, where no row can name a channel.
+    pub async fn emergency(&self, url: &str, id: &str, body: &Value) -> Answer {
+        match &self.http {
+            Ok(client) => webhook::post(client, url, id, body).await,
+            Err(reason) => Answer::Later { reason: reason.clone(), after: None, status: None },
+        }
     }
 
     /// Sends one message; never longer than a channel's limit.

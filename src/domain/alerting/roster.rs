@@ -1,12 +1,10 @@
-//! Teams, people, and who is on duty when.
+//! Teams and people, their shifts, holidays and swaps, as the lists have them. Who is on duty by them is in `duty`.
 
 use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, AlertKind, Severity};
-use crate::domain::alerting::{Address, Alerting, Audience, Language};
+use crate::domain::alerting::{Address, Audience, Language};
 use crate::domain::times::Times;
 
 /// People who are told together.
@@ -27,7 +25,7 @@ pub struct Team {
     pub kinds: Vec<AlertKind>,
     #[serde(default)]
     pub least: Option<Severity>,
-    /// Hears what no other team of its audience hears, and stands in where nobody is on duty.
+    /// Hears what no other team of its audience hears, and is called where nobody of another is on duty.
     #[serde(default)]
     pub is_default: bool,
     /// Codes of people.
@@ -84,6 +82,56 @@ pub enum Day {
     Restday,
 }
 
+impl Day {
+    pub const ALL: [Day; 9] = [
+        Day::Monday,
+        Day::Tuesday,
+        Day::Wednesday,
+        Day::Thursday,
+        Day::Friday,
+        Day::Saturday,
+        Day::Sunday,
+        Day::Workday,
+        Day::Restday,
+    ];
+
+    /// As written in files and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Day::Monday => "monday",
+            Day::Tuesday => "tuesday",
+            Day::Wednesday => "wednesday",
+            Day::Thursday => "thursday",
+            Day::Friday => "friday",
+            Day::Saturday => "saturday",
+            Day::Sunday => "sunday",
+            Day::Workday => "workday",
+            Day::Restday => "restday",
+        }
+    }
+
+    /// Whether a date is such a day.
+    pub fn is(self, date: Date, holidays: &[Holiday]) -> bool {
+        let weekday = date.weekday();
+        match self {
+            Day::Monday => weekday == Weekday::Monday,
+            Day::Tuesday => weekday == Weekday::Tuesday,
+            Day::Wednesday => weekday == Weekday::Wednesday,
+            Day::Thursday => weekday == Weekday::Thursday,
+            Day::Friday => weekday == Weekday::Friday,
+            Day::Saturday => weekday == Weekday::Saturday,
+            Day::Sunday => weekday == Weekday::Sunday,
+            Day::Workday => is_worked(date, holidays),
+            Day::Restday => !is_worked(date, holidays),
+        }
+    }
+}
+
+fn is_worked(date: Date, holidays: &[Holiday]) -> bool {
+    let is_weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
+    holidays.iter().find(|holiday| holiday.date == date).map_or(!is_weekend, |holiday| holiday.worked)
+}
+
 /// A day that is not worked though it is none of the weekend, or the reverse (调休).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holiday {
@@ -104,15 +152,13 @@ pub struct Swap {
     pub reason: String,
 }
 
-/// Who of a team is on duty at a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duty<'a> {
-    pub people: Vec<&'a Person>,
-    /// Nobody is: a gap in the roster. A team without any shift has no gap: its leads are on duty.
-    pub is_gap: bool,
-}
-
 impl Team {
+    /// Whether it hears of some alerts of its audience only.
+    pub fn is_choosy(&self) -> bool {
+        let of_enterprise = self.enterprise.is_some() && self.audience != Audience::Enterprise;
+        of_enterprise || !self.division.is_empty() || !self.kinds.is_empty() || self.least.is_some()
+    }
+
     /// Whether it hears of an alert: division, enterprise, kind and severity.
     pub fn hears(&self, alert: &Alert) -> bool {
         let place = alert.place();
@@ -128,14 +174,5 @@ impl Team {
             && division.starts_with(&self.division)
             && (self.kinds.is_empty() || self.kinds.contains(&alert.kind))
             && self.least.is_none_or(|least| alert.severity >= least)
-    }
-}
-
-impl Alerting {
-    /// Who of a team is on duty at a moment, by the clock of `zone`.
-    pub fn on_duty(&self, team: &Team, at: Timestamp, zone: &TimeZone) -> Duty<'_> {
-        let _unused: (SignedDuration, Option<Weekday>, &TimeZone) = (SignedDuration::ZERO, None, zone);
-        let people: Vec<&Person> = team.leads.iter().filter_map(|code| self.person(code, at)).collect();
-        Duty { is_gap: people.is_empty(), people }
     }
 }

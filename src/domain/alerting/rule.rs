@@ -38,6 +38,62 @@ pub struct AlertRule {
     pub severity: Option<Severity>,
 }
 
+/// What the levels of a kind are lines of: its unit, and whether they rise or fall from one level to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    Rising(&'static str),
+    Falling(&'static str),
+}
+
+impl Lines {
+    /// Of a kind; `None`: it has no lines.
+    pub const fn of(kind: AlertKind) -> Option<Lines> {
+        match kind {
+            AlertKind::Exceedance => Some(Lines::Rising("times over the limit, C/limit - 1")),
+            AlertKind::HourToDate => Some(Lines::Rising("share of the limit, C/limit")),
+            AlertKind::GatewayClock | AlertKind::Backlog => Some(Lines::Rising("seconds")),
+            AlertKind::GatewaySpool => Some(Lines::Rising("per cent of its room")),
+            AlertKind::CaptureForecast => Some(Lines::Falling("per cent of the quarter's hours")),
+            AlertKind::GatewayCertificate => Some(Lines::Falling("days that are left")),
+            AlertKind::HourForecast
+            | AlertKind::EarlyWarning
+            | AlertKind::NotConvertible
+            | AlertKind::AssessmentAtRisk
+            | AlertKind::SilentAnalyser
+            | AlertKind::SilentOutlet
+            | AlertKind::SilentGateway
+            | AlertKind::SilentGateways
+            | AlertKind::LinkDown
+            | AlertKind::AnalyserFault
+            | AlertKind::CalibrationOverdue
+            | AlertKind::EfficiencyAtRisk
+            | AlertKind::Conflict
+            | AlertKind::Quarantine
+            | AlertKind::QuarantineFull
+            | AlertKind::LostRange
+            | AlertKind::Quota
+            | AlertKind::Database
+            | AlertKind::ChannelDown
+            | AlertKind::DutyGap
+            | AlertKind::SelfTest => None,
+        }
+    }
+
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Lines::Rising(unit) | Lines::Falling(unit) => unit,
+        }
+    }
+
+    /// Whether each line is beyond the one before.
+    pub fn in_order(self, levels: &[f64]) -> bool {
+        match self {
+            Lines::Rising(_) => levels.is_sorted_by(|a, b| a < b),
+            Lines::Falling(_) => levels.is_sorted_by(|a, b| a > b),
+        }
+    }
+}
+
 impl AlertRule {
     /// The highest level whose line a value has reached; 0: none. Lines rise.
     pub fn level_of(&self, value: f64) -> u8 {

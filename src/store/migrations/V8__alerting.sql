@@ -78,11 +78,14 @@ ALTER TABLE delivery DROP CONSTRAINT delivery_pkey, DROP CONSTRAINT delivery_sta
 ALTER TABLE delivery ADD COLUMN recipient text NOT NULL DEFAULT '', ADD COLUMN audience text, ADD COLUMN team text, ADD COLUMN person text,
     ADD COLUMN language text NOT NULL DEFAULT 'zh', ADD COLUMN step integer NOT NULL DEFAULT 0,
     ADD COLUMN address integer NOT NULL DEFAULT 0, ADD COLUMN fail_over_at timestamptz,
-    ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN urgency smallint NOT NULL DEFAULT 1, ADD COLUMN link_id uuid,
     ADD CONSTRAINT delivery_state_check CHECK (state IN ('waiting', 'delivered', 'dead', 'failed-over', 'cancelled')),
     ADD PRIMARY KEY (alert_id, channel_id, recipient, step);
-CREATE INDEX delivery_fail_over ON delivery (fail_over_at) WHERE state = 'waiting' AND fail_over_at IS NOT NULL;
+DROP INDEX delivery_waiting;
+CREATE INDEX delivery_waiting ON delivery (channel_id, urgency DESC, next_at) WHERE state = 'waiting';
+CREATE INDEX delivery_fail_over ON delivery (fail_over_at) WHERE fail_over_at IS NOT NULL;
 COMMENT ON COLUMN delivery.recipient IS 'What the channel calls whom it reaches; empty: the channel itself';
+COMMENT ON COLUMN delivery.urgency IS 'Severity, 0 notice to 3 critical: the gravest go first';
 COMMENT ON COLUMN delivery.address IS 'Which of the person''s addresses, from 0';
 COMMENT ON COLUMN delivery.fail_over_at IS 'When the person''s next address is tried instead';
 ALTER TABLE delivery_attempt ADD COLUMN recipient text NOT NULL DEFAULT '', ADD COLUMN step integer NOT NULL DEFAULT 0,

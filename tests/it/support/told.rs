@@ -15,7 +15,8 @@ use crate::support::database::database;
 const TIME: &str = "<time>";
 
 /// Dates and times as messages write them: `9` is a run of digits, `A` the name of a month. Longer ones first.
-const TIMES: [&str; 13] = [
+const TIMES: [&str; 14] = [
+    "the year 9",
     "9年第9季度",
     "9年9月9日",
     "9年9月",
