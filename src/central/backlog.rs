@@ -1,15 +1,17 @@
 //! Whether work piles up: windows that are due, records that have come and are not committed. Told as one trouble of the platform.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::central::seen::{by, key, matters, over};
 use crate::central::silence::Watch;
-use crate::central::watched::{Watched, key};
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::alerting::Scoped;
+use crate::domain::episode::WINDOW;
 use crate::store::due;
-use crate::store::episode::watched;
+use crate::store::episode::{Key, movable};
 use crate::store::session::Failure;
 
 impl Watch {
@@ -20,9 +22,9 @@ impl Watch {
     pub(super) async fn look_at_backlog(&mut self, now: Timestamp) -> Result<(), Failure> {
         let frames = Arc::clone(&self.frames.borrow());
         let client = self.session.client().await?;
-        let known = watched(client, &[AlertKind::Backlog]).await?;
+        let known: HashSet<Key> = movable(client, &[AlertKind::Backlog]).await?.into_iter().collect();
         let Some(rule) = frames.alerting.rule(AlertKind::Backlog, Scoped::default(), now) else {
-            let over = known.into_iter().map(|key| Watched::over(key, now, jiff::SignedDuration::ZERO));
+            let over = known.into_iter().map(|key| over(key, now, WINDOW));
             return self.tell(over.collect(), now).await;
         };
         let (waiting, oldest) = due::backlog(client, now).await?;
@@ -37,8 +39,8 @@ impl Watch {
         let told = format!("{waiting} windows and {records} wait, the oldest for {late:.0} s");
         alert.summary.clone_from(&told);
         alert.reason = Some(told);
-        let one = Watched::by(rule, key(AlertKind::Backlog, ""), (level, late), alert);
-        let seen = Some(one).filter(|one| one.matters(&known));
+        let one = by(rule, key(AlertKind::Backlog, ""), (level, late), alert);
+        let seen = Some(one).filter(|one| matters(one, &known));
         self.tell(seen.into_iter().collect(), now).await
     }
 }

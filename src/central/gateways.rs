@@ -1,26 +1,27 @@
 //! What gateways say of themselves: clock, spool, certificate by their status; analysers that refuse or contradict, and steps of the
 //! clock, by their events. A silent gateway says nothing, so nothing more is told of it. Pure but for the look at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::central::concern::{Concern, served};
 use crate::central::intake::TakenEvent;
+use crate::central::seen::{by, happened, key, matters, over, tell};
 use crate::central::silence::Watch;
-use crate::central::watched::{Watched, key, tell};
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::alerting::{AlertRule, Alerting, Scoped};
+use crate::domain::episode::{Hysteresis, WINDOW};
 use crate::domain::plant::Plant;
 use crate::mqtt::record::event as name;
 use crate::mqtt::status::GatewayStatus;
-use crate::store::episode::{Sighting, watched};
+use crate::store::episode::{Key, Sighting, movable};
 use crate::store::heard::statuses;
 use crate::store::session::Failure;
 
 /// What is only told when it happens is over when it has not happened for so long: a flapping check is one episode.
-pub const QUIET: SignedDuration = SignedDuration::from_hours(1);
+pub const QUIET: Hysteresis = Hysteresis(SignedDuration::from_hours(1));
 /// What a gateway recorded longer ago is history and pages nobody.
 const NEWS: SignedDuration = SignedDuration::from_hours(1);
 /// Kinds that a status tells.
@@ -55,12 +56,12 @@ impl<'s> Speaker<'s> {
     }
 
     /// What is surely wrong with the clock: the difference without its own uncertainty.
-    fn clock(&self, status: &GatewayStatus) -> Option<Watched> {
+    fn clock(&self, status: &GatewayStatus) -> Option<Sighting> {
         let rule = self.rule(AlertKind::GatewayClock)?;
         let key = key(AlertKind::GatewayClock, self.name);
         let Some(offset) = status.clock_offset_ms else {
             // It does not know; what was known of it fades.
-            return Some(Watched::over(key, self.now, QUIET));
+            return Some(over(key, self.now, QUIET));
         };
         let error = status.clock_offset_error_ms.unwrap_or(0).max(0);
         let seconds = |ms: i64| SignedDuration::from_millis(ms).as_secs_f64();
@@ -72,16 +73,16 @@ impl<'s> Speaker<'s> {
     }
 
     /// The clock is off by so many seconds: ahead of the centre's where that is positive.
-    fn off(&self, rule: &AlertRule, off: f64, told: &str) -> Watched {
+    fn off(&self, rule: &AlertRule, off: f64, told: &str) -> Sighting {
         let level = rule.level_of(off.abs());
         let mut alert = self.alert(AlertKind::GatewayClock);
         (alert.measured, alert.unit) = (Some(off), Some("s".to_owned()));
         alert.limit = line(rule, level);
         alert.summary = format!("gateway {}: its clock is {told}", self.name);
-        Watched::by(rule, key(AlertKind::GatewayClock, self.name), (level, off.abs()), alert)
+        by(rule, key(AlertKind::GatewayClock, self.name), (level, off.abs()), alert)
     }
 
-    fn spool(&self, status: &GatewayStatus) -> Option<Watched> {
+    fn spool(&self, status: &GatewayStatus) -> Option<Sighting> {
         let rule = self.rule(AlertKind::GatewaySpool)?;
         let fill = f64::from(status.spool_level);
         // A spool that cannot be written is told, however empty it is.
@@ -95,15 +96,15 @@ impl<'s> Speaker<'s> {
         let more: String = left.into_iter().chain(alarm).collect();
         let (name, records) = (self.name, status.spool_records);
         alert.summary = format!("gateway {name}: its spool is {fill} % full with {records} records{more}");
-        Some(Watched::by(rule, key(AlertKind::GatewaySpool, self.name), (level, fill), alert))
+        Some(by(rule, key(AlertKind::GatewaySpool, self.name), (level, fill), alert))
     }
 
-    fn certificate(&self, status: &GatewayStatus) -> Option<Watched> {
+    fn certificate(&self, status: &GatewayStatus) -> Option<Sighting> {
         let rule = self.rule(AlertKind::GatewayCertificate)?;
         let key = key(AlertKind::GatewayCertificate, self.name);
         let until = status.certificate_until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
         let Some(until) = until else {
-            return Some(Watched::over(key, self.now, SignedDuration::ZERO));
+            return Some(over(key, self.now, WINDOW));
         };
         let days = until.duration_since(self.now).as_secs_f64() / DAY_S;
         let level = rule.level_below(days);
@@ -116,7 +117,7 @@ impl<'s> Speaker<'s> {
             format!("gateway {}: its certificate ends at {until}, in {:.0} days", self.name, days.floor())
         };
         // The fewer days the graver: the highest of these is the worst.
-        Some(Watched::by(rule, key, (level, -days), alert))
+        Some(by(rule, key, (level, -days), alert))
     }
 
     /// An analyser refuses registers, or does not hold what the configuration says.
@@ -138,9 +139,8 @@ impl<'s> Speaker<'s> {
         alert.summary = format!("gateway {}: analyser {analyser}: {told}", self.name);
         alert.reason = Some(told);
         let key = key(AlertKind::AnalyserFault, &format!("{}/{analyser}", self.name));
-        let by = Watched::by(rule, key, (1, 1.0), alert);
         // It is told once, so it cannot be waited for.
-        Some(Sighting { hold: SignedDuration::ZERO, ..by.sighting })
+        Some(happened(rule, key, (1, 1.0), alert))
     }
 
     fn step(&self, taken: &TakenEvent) -> Option<Sighting> {
@@ -151,9 +151,9 @@ impl<'s> Speaker<'s> {
         let way = if step < 0.0 { "back" } else { "forward" };
         let told = format!("was set {way} by {:.1} s, from {expected} to {found}", step.abs());
         let mut by = self.off(rule, step, &told);
-        by.sighting.alert.summary = format!("gateway {}: its clock {told}", self.name);
-        by.sighting.alert.reason = Some(told);
-        by.sighting.observation.above.then_some(Sighting { hold: SignedDuration::ZERO, ..by.sighting })
+        by.alert.summary = format!("gateway {}: its clock {told}", self.name);
+        by.alert.reason = Some(told);
+        by.observation.above.then_some(Sighting { hold: SignedDuration::ZERO, ..by })
     }
 }
 
@@ -163,7 +163,7 @@ fn line(rule: &AlertRule, level: u8) -> Option<f64> {
 }
 
 /// What a person is told of a gateway's status.
-fn of_status(speaker: &Speaker<'_>, status: &GatewayStatus) -> Vec<Watched> {
+fn of_status(speaker: &Speaker<'_>, status: &GatewayStatus) -> Vec<Sighting> {
     let found = [speaker.clock(status), speaker.spool(status), speaker.certificate(status)];
     found.into_iter().flatten().collect()
 }
@@ -196,7 +196,7 @@ impl Watch {
     pub(super) async fn look_at_gateways(&mut self, since: Timestamp, now: Timestamp) -> Result<(), Failure> {
         let (plant, frames) = (Arc::clone(&self.plant.borrow()), Arc::clone(&self.frames.borrow()));
         let client = self.session.client().await?;
-        let known = watched(client, &OF_STATUS).await?;
+        let known: HashSet<Key> = movable(client, &OF_STATUS).await?.into_iter().collect();
         let said = statuses(client, since).await?;
         let mut seen = Vec::new();
         let served = served(&plant, now);
@@ -207,7 +207,7 @@ impl Watch {
             let Ok(status) = serde_json::from_str::<GatewayStatus>(&status) else { continue };
             let concern = served.get(name).map_or(Concern::default(), |outlets| Concern::of(outlets));
             let speaker = Speaker { name, concern: &concern, alerting: &frames.alerting, now };
-            seen.extend(of_status(&speaker, &status).into_iter().filter(|one| one.matters(&known)));
+            seen.extend(of_status(&speaker, &status).into_iter().filter(|one| matters(one, &known)));
         }
         let moved = tell(client, seen, now).await?;
         if moved.alerts > 0 {

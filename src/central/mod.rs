@@ -30,8 +30,8 @@ mod refusal;
 pub mod receipts;
 /// What a gateway's trouble concerns. Pure.
 mod concern;
-/// Sightings of different rules told together.
-mod watched;
+/// What was seen, as its rule has it, and its way to the episodes.
+mod seen;
 /// What gateways say of themselves.
 mod gateways;
 /// Whether work piles up.

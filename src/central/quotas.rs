@@ -1,18 +1,20 @@
 //! How far each quota is used: one episode a quota, which worsens with each of its lines.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::central::concern::{enterprise, scoped};
 use crate::central::reckoning::Reckoner;
+use crate::central::seen::{by, matters, over, tell};
 use crate::central::warning::place;
-use crate::central::watched::{Watched, tell};
 use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::episode::WINDOW;
 use crate::domain::plant::Outlet;
 use crate::domain::quota::{Quota, Used, used};
 use crate::domain::share::Percent;
-use crate::store::episode::{Key, watched};
+use crate::store::episode::{Key, Sighting, movable};
 use crate::store::frame::Frames;
 use crate::store::ledger;
 use crate::store::session::Failure;
@@ -29,8 +31,8 @@ impl Reckoner {
         let frames = Arc::clone(&self.shared.frames.borrow());
         let plant = Arc::clone(&self.shared.plant.borrow());
         let client = self.session.client().await?;
-        let known = watched(client, &[AlertKind::Quota]).await?;
-        let mut seen: Vec<Watched> = Vec::new();
+        let known: HashSet<Key> = movable(client, &[AlertKind::Quota]).await?.into_iter().collect();
+        let mut seen: Vec<Sighting> = Vec::new();
         let is_watched = |quota: &&Quota| {
             let last = quota.times.until.map_or(now, |until| until + STILL);
             quota.times.from <= now && now <= last
@@ -48,10 +50,9 @@ impl Reckoner {
             seen.extend(of_quota((quota, &used), &outlets, &frames, now));
         }
         // What nobody watches any more is over; so is what an earlier version told line by line.
-        let gone = known.iter().filter(|key| !seen.iter().any(|one| one.sighting.key == **key));
-        let gone: Vec<Watched> =
-            gone.map(|key| Watched::over(key.clone(), now, SignedDuration::ZERO)).collect();
-        seen.retain(|one| one.matters(&known));
+        let gone = known.iter().filter(|key| !seen.iter().any(|one| one.key == **key));
+        let gone: Vec<Sighting> = gone.map(|key| over(key.clone(), now, WINDOW)).collect();
+        seen.retain(|one| matters(one, &known));
         seen.extend(gone);
         let moved = tell(client, seen, now).await?;
         if moved.alerts > 0 {
@@ -67,7 +68,7 @@ fn of_quota(
     outlets: &[&Outlet],
     frames: &Frames,
     now: Timestamp,
-) -> Option<Watched> {
+) -> Option<Sighting> {
     let verdict = used.verdict();
     let reached = |line: &&Percent| used.share.reaches(**line) == Some(true);
     let reached: Vec<&Percent> = quota.alerts.iter().filter(reached).collect();
@@ -80,7 +81,9 @@ fn of_quota(
     alert.concerns = enterprise(outlets.iter().copied()).filter(|_| alone.is_none());
     alert.rule = Some(quota.code.clone());
     alert.rule_name = Some(quota.document.clone());
-    alert.pollutant = Some(quota.pollutant.clone());
+    let factors = outlets.iter().flat_map(|outlet| &outlet.channels).map(|channel| &channel.factor);
+    let symbol = factors.into_iter().find(|factor| factor.code == quota.pollutant);
+    alert.pollutant = Some(symbol.map_or(&quota.pollutant, |factor| &factor.symbol).clone());
     (alert.corrected, alert.limit) = (verdict.corrected, Some(verdict.limit));
     (alert.unit, alert.ratio_over) = (Some("t".to_owned()), verdict.ratio_over);
     alert.share_percent = used.share.hundredths().map(percent);
@@ -96,7 +99,7 @@ fn of_quota(
         subject: String::new(),
     };
     let rule = frames.alerting.rule(AlertKind::Quota, scoped(&alert), now)?;
-    Some(Watched::by(rule, key, (level, verdict.corrected.unwrap_or(f64::NAN)), alert))
+    Some(by(rule, key, (level, verdict.corrected.unwrap_or(f64::NAN)), alert))
 }
 
 /// Hundredths of a per cent as per cent.

@@ -1,10 +1,10 @@
 //! What a person is told of records that were not accepted, or are gone for ever.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::central::concern::{Concern, scoped};
 use crate::central::intake::TakenEvent;
-use crate::central::watched::{Watched, key};
+use crate::central::seen::{happened, key};
 use crate::config::central::Quarantine;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::alerting::Alerting;
@@ -84,6 +84,5 @@ fn of_gateway(mut alert: Alert, (plant, alerting): (&Plant, &Alerting), now: Tim
     let gateway = alert.gateway.clone().unwrap_or_default();
     Concern::of_gateway(plant, &gateway, now).tell(&mut alert);
     let rule = alerting.rule(alert.kind, scoped(&alert), now)?;
-    let by = Watched::by(rule, key(rule.kind, &gateway), (1, 1.0), alert);
-    Some(Sighting { hold: SignedDuration::ZERO, ..by.sighting })
+    Some(happened(rule, key(rule.kind, &gateway), (1, 1.0), alert))
 }

@@ -11,22 +11,23 @@ mod checks;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
 use crate::central::concern::rule_at;
 use crate::central::quotas::percent;
 use crate::central::reckoning::Reckoner;
+use crate::central::seen::{by, matters, over, tell};
 use crate::central::warning::place;
-use crate::central::watched::{Watched, tell};
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::alerting::AlertRule;
+use crate::domain::episode::WINDOW;
 use crate::domain::plant::{Outlet, Position};
 use crate::domain::prospect::{Course, Prospect, Standing, prospect};
 use crate::domain::share::Percent;
 use crate::domain::window::Window;
-use crate::store::episode::{Key, watched};
+use crate::store::episode::{Key, Sighting, movable};
 use crate::store::frame::Frames;
 use crate::store::session::Failure;
 
@@ -57,7 +58,7 @@ impl Reckoner {
         let frames = Arc::clone(&self.shared.frames.borrow());
         let plant = Arc::clone(&self.shared.plant.borrow());
         let client = self.session.client().await?;
-        let known = watched(client, &KINDS).await?;
+        let known: HashSet<Key> = movable(client, &KINDS).await?.into_iter().collect();
         let look = Look { client, frames: &frames, zone: &self.shared.zone, now };
         let mut seen: HashSet<Key> = HashSet::new();
         let mut alerts = 0;
@@ -66,13 +67,13 @@ impl Reckoner {
             found.extend(look.captures(outlets).await?);
             found.extend(look.efficiencies(outlets).await?);
             found.extend(look.checks(outlets).await?);
-            found.retain(|one| one.matters(&known));
-            seen.extend(found.iter().map(|one| one.sighting.key.clone()));
+            found.retain(|one| matters(one, &known));
+            seen.extend(found.iter().map(|one| one.key.clone()));
             alerts += tell(client, found, now).await?.alerts;
         }
         // A month that is over, a list's entry that has ended, an outlet that is gone: nothing is at risk there any more.
         let gone = known.into_iter().filter(|key| !seen.contains(key));
-        let gone = gone.map(|key| Watched::over(key, now, SignedDuration::ZERO)).collect();
+        let gone = gone.map(|key| over(key, now, WINDOW)).collect();
         alerts += tell(client, gone, now).await?.alerts;
         if alerts > 0 {
             self.shared.outbox.notify_waiters();
@@ -100,7 +101,7 @@ impl Look<'_> {
     }
 
     /// At risk is level 1, lost 2.
-    fn at_risk(&self, rule: &AlertRule, risk: &Risk<'_>) -> Watched {
+    fn at_risk(&self, rule: &AlertRule, risk: &Risk<'_>) -> Sighting {
         let found = prospect(risk.course, risk.line);
         let level = match found.standing {
             Standing::Safe => 0,
@@ -110,7 +111,7 @@ impl Look<'_> {
         self.of_level(rule, risk, (level, found))
     }
 
-    fn of_level(&self, rule: &AlertRule, risk: &Risk<'_>, (level, found): (u8, Prospect)) -> Watched {
+    fn of_level(&self, rule: &AlertRule, risk: &Risk<'_>, (level, found): (u8, Prospect)) -> Sighting {
         let Risk { outlet, window, line, course, .. } = risk;
         let day = self.zone.to_datetime(window.start).date();
         let mut alert = Alert::new(rule.kind, self.now, self.now);
@@ -143,6 +144,6 @@ impl Look<'_> {
         };
         // The peak is the worst share: what is missing to all.
         let missing = alert.share_percent.map_or(0.0, |share| 100.0 - share);
-        Watched::by(rule, key, (level, missing), alert)
+        by(rule, key, (level, missing), alert)
     }
 }

@@ -14,7 +14,7 @@ mod sightings;
 /// Many gateways at once.
 mod together;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +26,14 @@ use crate::central::gateways::QUIET;
 use crate::central::inbox::Underway;
 use crate::central::life::Life;
 use crate::central::refusal::QUARANTINE;
-use crate::central::warning::OpenKeys;
-use crate::central::watched::{Watched, tell};
+use crate::central::seen::{over, tell};
+use crate::central::warning::{OpenKeys, SCAN_LEVEL};
 use crate::clock;
 use crate::domain::alert::AlertKind;
+use crate::domain::episode::{Hysteresis, WINDOW};
 use crate::domain::plant::{Outlet, Plant};
 use crate::shutdown::Shutdown;
-use crate::store::episode::{Sighting, open_of_kind, watched};
+use crate::store::episode::{Key, Sighting, movable, open_of_kind};
 use crate::store::frame::Frames;
 use crate::store::heard::{self, Heard};
 use crate::store::session::{Failure, Session, Trouble};
@@ -117,10 +118,8 @@ impl Watch {
     ) -> Result<(), Failure> {
         let (plant, frames) = (Arc::clone(&self.plant.borrow()), Arc::clone(&self.frames.borrow()));
         let client = self.session.client().await?;
-        let open = watched(client, &KINDS).await?;
-        let mut warnings = open_of_kind(client, AlertKind::EarlyWarning).await?;
-        warnings.extend(open_of_kind(client, AlertKind::NotConvertible).await?);
-        self.open.replace(warnings);
+        let open: HashSet<Key> = movable(client, &KINDS).await?.into_iter().collect();
+        self.open.replace(movable(client, &SCAN_LEVEL).await?);
         let (mut seen, mut together) = (Vec::new(), None);
         if let Some(connected) = self.life.connected_since() {
             let heard = heard::all(client).await?;
@@ -136,9 +135,9 @@ impl Watch {
             seen.extend(down.then(|| link(now, Some(since))));
         }
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
-        let of = |sighting| under_rule(sighting, &frames, (now, SignedDuration::ZERO));
-        let mut told: Vec<Watched> = seen.into_iter().map(of).collect();
-        told.extend(together.map(|one| under_rule(one, &frames, (now, self.after))));
+        let of = |sighting| under_rule(sighting, &frames, (now, WINDOW));
+        let mut told: Vec<Sighting> = seen.into_iter().map(of).collect();
+        told.extend(together.map(|one| under_rule(one, &frames, (now, Hysteresis(self.after)))));
         self.tell(told, now).await
     }
 
@@ -150,12 +149,12 @@ impl Watch {
             [AlertKind::Quarantine, AlertKind::QuarantineFull, AlertKind::Conflict, AlertKind::LostRange]
         {
             let open = open_of_kind(client, kind).await?;
-            seen.extend(open.into_iter().map(|key| Watched::over(key, now, QUARANTINE.0)));
+            seen.extend(open.into_iter().map(|key| over(key, now, QUARANTINE)));
         }
         // Of an outlet's analysers its scans tell; these were told by their gateway.
         let open = open_of_kind(client, AlertKind::AnalyserFault).await?;
         let of_gateways = open.into_iter().filter(|key| key.outlet_id == 0);
-        seen.extend(of_gateways.map(|key| Watched::over(key, now, QUIET)));
+        seen.extend(of_gateways.map(|key| over(key, now, QUIET)));
         self.tell(seen, now).await
     }
 
@@ -163,7 +162,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`Failure`] when the database does not answer.
-    pub(super) async fn tell(&mut self, seen: Vec<Watched>, now: Timestamp) -> Result<(), Failure> {
+    pub(super) async fn tell(&mut self, seen: Vec<Sighting>, now: Timestamp) -> Result<(), Failure> {
         if seen.is_empty() {
             return Ok(());
         }

@@ -230,9 +230,9 @@ impl Alert {
         }
     }
 
-    /// Where it belongs, for whom it concerns.
-    pub const fn place(&self) -> Option<&Place> {
-        self.outlet.as_ref()
+    /// Where it belongs, for whom it concerns: its outlet's place, else that of the enterprise of all that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        self.outlet.as_ref().or(self.concerns.as_ref())
     }
 
     /// The same at a level, with the severity that follows.
@@ -240,11 +240,6 @@ impl Alert {
     pub fn at_level(mut self, level: u8) -> Alert {
         (self.level, self.severity) = (level, self.kind.severity(level));
         self
-    }
-
-    /// Its outlet's place, else that of the enterprise that it concerns.
-    pub fn place(&self) -> Option<&Place> {
-        self.outlet.as_ref().or(self.concerns.as_ref())
     }
 
     /// The summary of a value above a limit: `demo-kiln SO2 88.0 mg/m3 against 35 (reference O2 10 %): 1.51 times over`.

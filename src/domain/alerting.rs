@@ -17,6 +17,8 @@ mod duty;
 mod address;
 /// The lists by what they are about, for many questions.
 mod desk;
+/// What is watched at each outlet, found beforehand.
+mod watched;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -30,6 +32,7 @@ pub use duty::{Duty, Span, Together};
 pub use ladder::{Rung, Telling, Told};
 pub use roster::{Day, Holiday, Person, Shift, Swap, Team};
 pub use rule::{AlertRule, Lines, Scope};
+pub use watched::{Watched, scoped};
 
 /// Everything about alerting that is in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]

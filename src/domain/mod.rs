@@ -36,6 +36,8 @@ pub mod average;
 pub mod limit;
 /// Verdicts on windows, early warnings on scans.
 pub mod exceedance;
+/// How a running hour will end.
+pub mod outlook;
 /// The law's lists, and what of them is about an outlet.
 pub mod law;
 /// What the source behind an outlet is doing.

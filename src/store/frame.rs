@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row};
 
 use super::law::{BEFORE_HOURS, LONG_LISTS, add};
 use super::plant::{Error, LOAD_ATTEMPTS, catalogue, revision};
-use crate::domain::alerting::Alerting;
+use crate::domain::alerting::{Alerting, Watched};
 use crate::domain::judgement::By;
 use crate::domain::law::{Law, OutletLaw};
 use crate::domain::mark::{Mark, Review};
@@ -31,9 +31,19 @@ pub struct Frames {
     pub quotas: Vec<Quota>,
     pub targets: Vec<Target>,
     pub alerting: Alerting,
+    /// By outlet.
+    watched: HashMap<i32, Arc<Watched>>,
 }
 
+/// Nothing is watched at an outlet that the frames do not know yet; its plant is moments older.
+static UNWATCHED: std::sync::LazyLock<Watched> = std::sync::LazyLock::new(Watched::default);
+
 impl Frames {
+    /// What is watched at an outlet.
+    pub fn watched(&self, outlet_id: i32) -> &Watched {
+        self.watched.get(&outlet_id).map_or(&UNWATCHED, |watched| watched)
+    }
+
     /// The frame of an outlet; of one that nothing is known about, an empty one.
     pub fn of(&self, outlet: &str) -> OutletLaw {
         self.by_outlet.get(outlet).cloned().unwrap_or_default()
@@ -78,6 +88,7 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
         }
         let (plant, (law, ids)) = (plant?.into_plant()?, lists?);
         let by_outlet = law.by_outlet(&plant);
+        let watched = law.alerting.watch(&plant);
         return Ok((
             plant,
             Frames {
@@ -87,6 +98,7 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
                 quotas: law.quotas,
                 targets: law.targets,
                 alerting: law.alerting,
+                watched,
             },
         ));
     }

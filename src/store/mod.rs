@@ -2,6 +2,8 @@
 
 /// Episodes of the past: found late, revised, withdrawn.
 pub mod history;
+/// Warnings that come true, and those of what is told already.
+mod foretold;
 /// The outbox of alerts.
 pub mod alert;
 /// From alerts to deliveries.

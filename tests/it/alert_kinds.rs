@@ -1,6 +1,8 @@
 //! Each kind of alert, provoked as it comes about: by scans, statuses and events as gateways send them. Its words are compared in both
 //! languages.
 
+/// What values show.
+mod values;
 /// Assessments, capture rates, efficiency, checks.
 mod risks;
 /// What gateways say of themselves.

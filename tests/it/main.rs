@@ -29,6 +29,8 @@ mod chain;
 mod storm;
 /// Who falls silent is told once.
 mod silence;
+/// Each kind of alert, provoked.
+mod alert_kinds;
 /// Parts fail; nothing is lost.
 mod outage;
 /// The fault harness: one world, lines that fail, and an account of everything.

@@ -237,7 +237,7 @@ impl Dispatcher {
             return Ok(());
         }
         bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, WINDOW, now).await?;
+        let moved = observe(client, seen, now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.outbox.notify_waiters();
@@ -323,5 +323,5 @@ fn duty_gap(team: &str, is_gap: bool, now: Timestamp) -> Sighting {
     let key =
         Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::DutyGap, subject: team.to_owned() };
     let observation = Observation { at: now, value: 0.0, above: is_gap, level: 1 };
-    Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, alert }
+    Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::Observation;
+use crate::domain::episode::{Observation, WINDOW};
 use crate::store::episode::{Key, Sighting};
 
 /// Between two tries of a channel that fails.
@@ -56,5 +56,5 @@ pub(super) fn down(channel: &str, health: Option<&Health>, now: Timestamp) -> Si
     let subject = channel.to_owned();
     let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::ChannelDown, subject };
     let observation = Observation { at: now, value: 0.0, above: health.is_some(), level: 1 };
-    Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, alert }
+    Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
 }

@@ -30,7 +30,6 @@ use crate::central::notify::render::Renderer;
 use crate::clock;
 use crate::domain::alert::AlertKind;
 use crate::domain::alerting::pace::{Limit, Pace, pace, recent};
-use crate::domain::episode::WINDOW;
 use crate::domain::message::Message;
 use crate::shutdown::Shutdown;
 use crate::store::delivery::{self, Outcome, Waiting};
@@ -257,7 +256,7 @@ impl Courier {
         let open: HashSet<Key> = open_of_kind(client, AlertKind::ChannelDown).await?.into_iter().collect();
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
         bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, WINDOW, now).await?;
+        let moved = observe(client, seen, now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.outbox.notify_waiters();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::central::intake::{Arrival, Taken, take};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
-use crate::central::refusal::{QUARANTINE, case_of, full, kind_of};
+use crate::central::refusal::{case_of, full, kind_of};
 use crate::domain::alert::AlertKind;
 use crate::domain::plant::Plant;
 use crate::store::episode::{Sighting, observe};
@@ -77,7 +77,7 @@ impl Writer {
                 case.insert(if is_full { full(kept, cap, of, now) } else { case_of(kept, of, now) });
             }
         }
-        let moved = observe(client, cases.into_values().flatten().collect(), QUARANTINE, now).await?;
+        let moved = observe(client, cases.into_values().flatten().collect(), now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.shared.outbox.notify_waiters();

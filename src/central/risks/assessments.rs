@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::central::risks::{Look, Risk};
-use crate::central::watched::Watched;
 use crate::domain::alert::AlertKind;
 use crate::domain::assessment::Assessment;
 use crate::domain::limit::{AveragingPeriod, Kind};
@@ -13,6 +12,7 @@ use crate::domain::plant::Outlet;
 use crate::domain::prospect::Course;
 use crate::domain::window::Window;
 use crate::store::course::{Judged, Wanted, judged};
+use crate::store::episode::Sighting;
 use crate::store::session::Failure;
 
 /// The present rate is that of so long.
@@ -33,7 +33,7 @@ struct Assessed<'a> {
 
 impl Look<'_> {
     /// What is at risk of these outlets' assessments.
-    pub(super) async fn assessments(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Watched>, Failure> {
+    pub(super) async fn assessments(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Sighting>, Failure> {
         let (mut assessed, mut wanted) = (Vec::new(), Vec::new());
         for outlet in outlets {
             if self.rule(AlertKind::AssessmentAtRisk, outlet).is_some() {
@@ -61,7 +61,7 @@ impl Look<'_> {
                     windows,
                 };
                 let mut told = self.at_risk(rule, &risk);
-                let alert = &mut told.sighting.alert;
+                let alert = &mut told.alert;
                 alert.rule = Some(one.assessment.code.clone());
                 alert.rule_name = Some(one.assessment.document.clone());
                 alert.rule_kind = Some(Kind::Assessment.name().to_owned());

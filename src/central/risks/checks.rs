@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::central::risks::Look;
+use crate::central::seen::by;
 use crate::central::warning::place;
-use crate::central::watched::Watched;
 use crate::domain::alert::{Alert, AlertKind, Instrument};
 use crate::domain::alerting::AlertRule;
 use crate::domain::plant::Outlet;
 use crate::domain::quality::{Cause, Check, OutOfControl, out_at, out_of_control};
-use crate::store::episode::Key;
+use crate::store::episode::{Key, Sighting};
 use crate::store::frame::last_checks;
 use crate::store::session::Failure;
 
 impl Look<'_> {
     /// The analysers of these outlets that are out of control now.
-    pub(super) async fn checks(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Watched>, Failure> {
+    pub(super) async fn checks(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Sighting>, Failure> {
         let codes: Vec<&str> = outlets.iter().map(|outlet| &*outlet.code).collect();
         let mut of_outlet: BTreeMap<String, Vec<Check>> = BTreeMap::new();
         for check in last_checks(self.client, &codes, self.now).await? {
@@ -34,7 +34,7 @@ impl Look<'_> {
         Ok(seen)
     }
 
-    fn of_span(&self, rule: &AlertRule, outlet: &Outlet, span: &OutOfControl) -> Watched {
+    fn of_span(&self, rule: &AlertRule, outlet: &Outlet, span: &OutOfControl) -> Sighting {
         let analyser = &span.analyser;
         let mut alert = Alert::new(AlertKind::CalibrationOverdue, span.times.from, self.now);
         let last = span
@@ -61,6 +61,6 @@ impl Look<'_> {
         alert.reason = Some(told);
         let kind = AlertKind::CalibrationOverdue;
         let key = Key { outlet_id: outlet.id, position: -1, rule_id: 0, kind, subject: analyser.clone() };
-        Watched::by(rule, key, (1, 1.0), alert)
+        by(rule, key, (1, 1.0), alert)
     }
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::central::risks::{Look, Risk};
-use crate::central::watched::Watched;
 use crate::domain::alert::AlertKind;
 use crate::domain::capture::{Capture, EfficiencyRule};
 use crate::domain::limit::AveragingPeriod;
@@ -14,11 +13,12 @@ use crate::domain::prospect::{Course, Standing, prospect};
 use crate::domain::share::{Percent, Share};
 use crate::domain::window::Window;
 use crate::store::course::{Transmitted, captures, transmitted};
+use crate::store::episode::Sighting;
 use crate::store::session::Failure;
 
 impl Look<'_> {
     /// Capture rates of the quarter that will miss a line of their rule: the level is the lowest line that is missed.
-    pub(super) async fn captures(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Watched>, Failure> {
+    pub(super) async fn captures(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Sighting>, Failure> {
         let quarter = Window::containing(AveragingPeriod::Quarter, self.now, self.zone);
         let ids: Vec<i32> = outlets.iter().map(|outlet| outlet.id).collect();
         let found = captures(self.client, &ids, quarter.start).await?;
@@ -50,7 +50,7 @@ impl Look<'_> {
     }
 
     /// Transmission efficiencies of the month and the quarter that will miss their pass line.
-    pub(super) async fn efficiencies(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Watched>, Failure> {
+    pub(super) async fn efficiencies(&self, outlets: &[Arc<Outlet>]) -> Result<Vec<Sighting>, Failure> {
         let ids: Vec<i32> = outlets.iter().map(|outlet| outlet.id).collect();
         let mut seen = Vec::new();
         for period in [AveragingPeriod::Month, AveragingPeriod::Quarter] {
@@ -65,7 +65,7 @@ impl Look<'_> {
                     let (position, line, windows) = (None, efficiency.pass, "hours of channels");
                     let risk = Risk { outlet, position, rule_id, window, course, line, windows };
                     let mut told = self.at_risk(rule, &risk);
-                    let alert = &mut told.sighting.alert;
+                    let alert = &mut told.alert;
                     alert.rule = Some(efficiency.code);
                     alert.rule_name = Some(efficiency.document);
                     seen.push(told);

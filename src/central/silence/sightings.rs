@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::central::concern::{Concern, scoped};
+use crate::central::seen::over;
 use crate::central::warning::place;
-use crate::central::watched::Watched;
 use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::Observation;
+use crate::domain::episode::{Hysteresis, Observation, WINDOW};
 use crate::domain::plant::Outlet;
 use crate::store::episode::{Key, Sighting};
 use crate::store::frame::Frames;
@@ -17,16 +17,17 @@ use crate::store::frame::Frames;
 pub(super) fn under_rule(
     mut sighting: Sighting,
     frames: &Frames,
-    (now, clear): (Timestamp, SignedDuration),
-) -> Watched {
+    (now, clear): (Timestamp, Hysteresis),
+) -> Sighting {
     let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
     match frames.alerting.rule(sighting.key.kind, scoped(&sighting.alert), now) {
         Some(rule) => {
             sighting.alert.severity = rule.severity_at(sighting.alert.level);
             sighting.hold = seconds(rule.hold_s);
-            Watched { sighting, clear: clear.max(seconds(rule.clear_s)) }
+            sighting.clear = Hysteresis(clear.0.max(seconds(rule.clear_s)));
+            sighting
         }
-        None => Watched::over(sighting.key, now, SignedDuration::ZERO),
+        None => over(sighting.key, now, WINDOW),
     }
 }
 
@@ -45,6 +46,7 @@ fn sighting(
         observation: Observation { at: now, value, above, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: WINDOW,
         alert,
     }
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::central::concern::NAMED;
 use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::Observation;
+use crate::domain::episode::{Observation, WINDOW};
 use crate::domain::plant::Plant;
 use crate::store::episode::{Key, Sighting};
 use crate::store::heard::Heard;
@@ -77,6 +77,7 @@ pub(super) fn fold(
         observation: Observation { at: now, value, above, level: 1 },
         limit: None,
         hold: SignedDuration::ZERO,
+        clear: WINDOW,
         alert,
     })
 }

@@ -111,6 +111,15 @@ impl Centre {
     pub async fn start_by(database: &str, broker: (String, u16), text: &str) -> Centre {
         let config = cems::config::central::parse("central.toml", text)
             .unwrap_or_else(|problems| panic!("{problems}"));
+        Centre::start_on(database, broker, config).await
+    }
+
+    /// Starts one by a configuration that is read already.
+    pub async fn start_on(
+        database: &str,
+        broker: (String, u16),
+        config: cems::config::central::Central,
+    ) -> Centre {
         let links = Links { database: database.to_owned(), broker };
         let (reporting, shutdown) = (Reporting::default(), Shutdown::new());
         let running = central::start(&config, &links, reporting.clone(), shutdown.clone()).await.unwrap();
