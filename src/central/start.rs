@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::central::clerk::{Clerk, post};
 use crate::central::heads::Heads;
-use crate::central::inbox::{Inbox, Takes};
+use crate::central::inbox::{Inbox, Takes, Underway};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
@@ -150,16 +150,19 @@ pub async fn start(
         self_test: config.self_test.clone(),
     };
     tasks.spawn(trust.run(shutdown.clone()));
-    let means = (shared.meters.clone(), post.clone());
+    let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
     let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
     let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
     tasks.spawn(posters.run(shutdown.clone()));
+    let underway = Underway::default();
     let watch = Watch {
         session: session(),
         plant: shared.plant.clone(),
+        frames: shared.frames.clone(),
         life: shared.life.clone(),
         open: shared.open.clone(),
+        underway: underway.clone(),
         outbox: Arc::clone(&shared.outbox),
         after: signed(config.silence.after),
         check: config.silence.check,
@@ -169,7 +172,7 @@ pub async fn start(
     tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
     let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
-    ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
+    ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
 }
 
@@ -177,7 +180,7 @@ pub async fn start(
 fn ingest(
     config: &Central,
     links: &Links,
-    shared: &Shared,
+    (shared, underway): (&Shared, Underway),
     (reporting, shutdown): (&Reporting, &Shutdown),
     tasks: &mut JoinSet<()>,
 ) {
@@ -191,6 +194,7 @@ fn ingest(
     let desk = Desk {
         readiness: reporting.readiness.clone(),
         meters: shared.meters.clone(),
+        underway,
         shutdown: shutdown.clone(),
     };
     let (clerk, posted) = Clerk::new();

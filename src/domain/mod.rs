@@ -58,6 +58,8 @@ pub mod furnace;
 pub mod quality;
 /// Capture rate and transmission efficiency.
 pub mod capture;
+/// Whether a share will reach its line.
+pub mod prospect;
 /// Substitutes for missing masses.
 pub mod substitution;
 /// The ledger of total quantities.

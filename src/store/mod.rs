@@ -38,6 +38,8 @@ pub mod verdict;
 pub mod chain;
 /// A connection with time-outs on everything.
 pub mod connect;
+/// How far months and quarters have come.
+pub mod course;
 /// Windows that are to be computed.
 pub mod due;
 /// When something begins, goes on and ends.

@@ -35,7 +35,8 @@ async fn begin(client: &Client, subjects: std::ops::Range<usize>) {
         alert.summary = format!("gateway gw-{number}: nothing heard");
         let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: format!("gw-{number}") };
         let observation = Observation { at: now, value: 0.0, above: true, level: 1 };
-        Sighting::new(key, observation, alert)
+        let (limit, hold, clear) = (None, SignedDuration::ZERO, WINDOW);
+        Sighting { key, observation, limit, hold, clear, alert }
     });
     client.batch_execute("BEGIN").await.unwrap();
     observe(client, seen.collect(), now).await.unwrap();
@@ -61,7 +62,8 @@ impl Endpoint {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let endpoint = Endpoint { url, ..Endpoint::default() };
-        let routes = axum::Router::new().route("/hook", axum::routing::post(take)).with_state(endpoint.clone());
+        let routes =
+            axum::Router::new().route("/hook", axum::routing::post(take)).with_state(endpoint.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         endpoint
     }
@@ -88,7 +90,8 @@ async fn take(State(endpoint): State<Endpoint>, headers: HeaderMap) -> StatusCod
 }
 
 fn channel(name: &str, kind: &str, url: &str) -> (&'static str, String) {
-    let text = format!("schema = \"plant/1\"\n[[notify]]\nname = \"{name}\"\nkind = \"{kind}\"\nurl = \"{url}\"\n");
+    let text =
+        format!("schema = \"plant/1\"\n[[notify]]\nname = \"{name}\"\nkind = \"{kind}\"\nurl = \"{url}\"\n");
     ("notify.toml", text)
 }
 
@@ -100,7 +103,10 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
     let hook = channel("hook", "webhook", &endpoint.url);
     seed(&mut client, &[channel("group", "dingtalk", &bot.url), ("hook.toml", hook.1)]).await;
     // The demonstration's own channel is not counted.
-    client.batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('group', 'hook')").await.unwrap();
+    client
+        .batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('group', 'hook')")
+        .await
+        .unwrap();
     let centre = Centre::start(database.url(), broker.port(), "").await;
     let started = Instant::now();
     for thousand in 0..10 {
@@ -128,7 +134,8 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
     );
     assert!(first < Duration::from_secs(2), "{first:?}");
     for (index, (at, _)) in sent.iter().enumerate() {
-        let within = sent[index..].iter().filter(|(other, _)| other.duration_since(*at) < Duration::from_secs(60));
+        let within =
+            sent[index..].iter().filter(|(other, _)| other.duration_since(*at) < Duration::from_secs(60));
         assert!(within.count() <= 20);
     }
     assert!(endpoint.ids() >= 10_000 && endpoint.repeats() == 0);
@@ -153,7 +160,8 @@ async fn an_endpoint_that_was_down_for_six_hours_gets_all_of_it_once_soon_after_
          UPDATE alert SET created_at = created_at - interval '6 hours'";
     client.batch_execute(back).await.unwrap();
     let before = tried();
-    wait_until(LIMIT, "more attempts", || async { if tried() > before { Ok(()) } else { Err(tried()) } }).await;
+    wait_until(LIMIT, "more attempts", || async { if tried() > before { Ok(()) } else { Err(tried()) } })
+        .await;
     // One tries for all: ten thousand that wait do not knock together.
     assert!(tried() < 60, "{}", tried());
     endpoint.down.store(false, Ordering::Relaxed);
@@ -200,7 +208,10 @@ async fn two_centres_that_are_killed_at_random_deliver_each_of_a_thousand_episod
     let mut client = database.client().await;
     let group = channel("group", "feishu", &bot.url);
     seed(&mut client, &[channel("hook", "webhook", &endpoint.url), ("group.toml", group.1)]).await;
-    client.batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('hook', 'group')").await.unwrap();
+    client
+        .batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('hook', 'group')")
+        .await
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "schema = \"central/1\"\n[central]\n[database]\nurl = \"{}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\nshared = true\n\
@@ -218,7 +229,9 @@ async fn two_centres_that_are_killed_at_random_deliver_each_of_a_thousand_episod
         let wanted = fastrand::usize(0..50) + endpoint.ids();
         let _some = tokio::time::timeout(
             Duration::from_secs(2),
-            wait_until(LIMIT, "some to leave", || async { if endpoint.ids() >= wanted { Ok(()) } else { Err(()) } }),
+            wait_until(LIMIT, "some to leave", || async {
+                if endpoint.ids() >= wanted { Ok(()) } else { Err(()) }
+            }),
         )
         .await;
         let which = fastrand::usize(0..2);
@@ -230,7 +243,11 @@ async fn two_centres_that_are_killed_at_random_deliver_each_of_a_thousand_episod
     wait_until(Duration::from_secs(90), "all of them", || async {
         let left = count(&client, "SELECT count(*) FROM delivery WHERE state <> 'delivered'").await;
         let routed = count(&client, "SELECT count(*) FROM alert WHERE routed_at IS NULL").await;
-        if (left, routed) == (0, 0) && endpoint.ids() >= 1000 { Ok(()) } else { Err((left, routed, endpoint.ids())) }
+        if (left, routed) == (0, 0) && endpoint.ids() >= 1000 {
+            Ok(())
+        } else {
+            Err((left, routed, endpoint.ids()))
+        }
     })
     .await;
     let episodes: Vec<String> = client
@@ -249,7 +266,10 @@ async fn two_centres_that_are_killed_at_random_deliver_each_of_a_thousand_episod
     assert_eq!(told.len() as i64, alerts);
     drop(received);
     let repeats = endpoint.repeats();
-    println!("{kills} kills; {alerts} alerts, each delivered; {repeats} came again with the same id; {} messages to the bot", bot.received().len());
+    println!(
+        "{kills} kills; {alerts} alerts, each delivered; {repeats} came again with the same id; {} messages to the bot",
+        bot.received().len()
+    );
     // A kill loses at most the record of what was under way.
     assert!(repeats <= kills * 33, "{repeats}");
 }
@@ -262,11 +282,15 @@ async fn a_channel_that_fails_for_long_is_told_by_the_others_and_its_recovery_en
     let mut client = database.client().await;
     let hook = channel("bad", "webhook", &bad.url);
     seed(&mut client, &[channel("good", "webhook", &good.url), ("bad.toml", hook.1)]).await;
-    client.batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('good', 'bad')").await.unwrap();
+    client
+        .batch_execute("UPDATE notify_channel SET enabled = false WHERE name NOT IN ('good', 'bad')")
+        .await
+        .unwrap();
     let more = "[alerting]\nallow_private = true\nchannel_down_s = 3\n";
     let centre = Centre::start(database.url(), broker.port(), more).await;
     begin(&client, 0..1).await;
-    let open = "SELECT count(*) FROM episode WHERE kind = 'channel-down' AND subject = 'bad' AND state = 'open'";
+    let open =
+        "SELECT count(*) FROM episode WHERE kind = 'channel-down' AND subject = 'bad' AND state = 'open'";
     wait_until(LIMIT, "the channel to be told of", || async {
         let (open, told) = (count(&client, open).await, good.ids());
         if (open, told) == (1, 2) { Ok(()) } else { Err((open, told)) }
@@ -279,5 +303,4 @@ async fn a_channel_that_fails_for_long_is_told_by_the_others_and_its_recovery_en
     })
     .await;
     centre.stop().await;
-    let _unused = (SignedDuration::ZERO, WINDOW);
 }

@@ -57,6 +57,7 @@ mod plant;
 /// The law's lists in a real PostgreSQL.
 mod law;
 /// `cems demo` as a newcomer runs it.
+mod delivery;
 mod demo;
 /// HTTP and `cems explain`.
 mod web;
@@ -64,6 +65,8 @@ mod web;
 mod identical;
 /// Hostile gateways, dead endpoints, late windows.
 mod hostile;
+/// Each kind of alert, provoked as it comes about, and its words.
+mod alert_kinds;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
 /// Lines to analysers, and what is late on them.

@@ -73,8 +73,6 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 const HELD: SignedDuration = SignedDuration::from_secs(15);
 /// After a day of failures an alert is given up; it stays visible as dead.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// A channel that has failed for so long is told of.
-const DOWN: SignedDuration = SignedDuration::from_mins(2);
 /// How often that is looked at.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How often the channels are read again.
@@ -105,6 +103,8 @@ pub struct Courier {
     outbox: Arc<Notify>,
     meters: Meters,
     post: Post,
+    /// A channel that has failed for so long is told of.
+    down: SignedDuration,
     renderer: Renderer,
     /// Names this centre to the others.
     owner: String,
@@ -130,7 +130,7 @@ impl Courier {
     pub fn new(
         session: Session,
         outbox: Arc<Notify>,
-        (meters, post): (Meters, Post),
+        (meters, post, down): (Meters, Post, Duration),
         (zone, public_url): (TimeZone, Option<String>),
     ) -> Courier {
         Courier {
@@ -138,6 +138,7 @@ impl Courier {
             outbox,
             meters,
             post,
+            down: SignedDuration::try_from(down).unwrap_or(SignedDuration::from_mins(2)),
             renderer: Renderer::new(zone, public_url),
             owner: uuid::Uuid::now_v7().to_string(),
             channels: Vec::new(),
@@ -273,7 +274,7 @@ impl Courier {
         let now = clock::now();
         let works = std::mem::take(&mut self.works);
         let seen = self.channels.iter().filter_map(|channel| match self.health.get(&channel.id) {
-            Some(health) if now.duration_since(health.since) >= DOWN => {
+            Some(health) if now.duration_since(health.since) >= self.down => {
                 Some(health::down(&channel.name, Some(health), now))
             }
             Some(_) => None,

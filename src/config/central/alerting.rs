@@ -6,15 +6,17 @@
 //! allow_private = false               # loopback, private and link-local addresses, and the like
 //! secrets_dir = "/etc/cems/secrets"   # one file a secret; or the environment: CEMS_SECRET_NAME
 //! ca = "/etc/cems/ca.pem"             # authorities for TLS besides the system's
+//! channel_down_s = 120                # a channel that has failed for so long is told of
 //! ```
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::config::check::{Check, any_text, boolean, text};
+use crate::config::check::{Check, any_text, boolean, seconds, text};
 use crate::config::document::Section;
 
 /// How alerts leave the centre.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerting {
     /// Hosts that channels may reach; empty: any.
     pub allowed_hosts: Vec<HostPattern>,
@@ -23,6 +25,20 @@ pub struct Alerting {
     pub secrets_dir: Option<PathBuf>,
     /// Authorities that may vouch for an endpoint, besides the system's.
     pub ca: Option<PathBuf>,
+    /// A channel that has failed for so long is told of.
+    pub channel_down: Duration,
+}
+
+impl Default for Alerting {
+    fn default() -> Alerting {
+        Alerting {
+            allowed_hosts: Vec::new(),
+            allow_private: false,
+            secrets_dir: None,
+            ca: None,
+            channel_down: Duration::from_mins(2),
+        }
+    }
 }
 
 /// A host, or `*.` and what it must end with.
@@ -58,11 +74,14 @@ pub(in crate::config) fn read(root: &mut Section<'_>) -> Option<Alerting> {
     let allow_private = alerting.with_default("allow_private", boolean(), false);
     let secrets_dir = alerting.optional("secrets_dir", any_text().map(PathBuf::from));
     let ca = alerting.optional("ca", any_text().map(PathBuf::from));
+    let default = Alerting::default().channel_down;
+    let channel_down = alerting.with_default("channel_down_s", seconds(1..=86_400), default);
     Some(Alerting {
         allowed_hosts: allowed_hosts?,
         allow_private: allow_private?,
         secrets_dir: secrets_dir?,
         ca: ca?,
+        channel_down: channel_down?,
     })
 }
 

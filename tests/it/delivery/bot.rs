@@ -18,7 +18,8 @@ impl Bot {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/robot/send", listener.local_addr().unwrap());
         let bot = Bot { url, ..Bot::default() };
-        let routes = axum::Router::new().route("/robot/send", axum::routing::post(take)).with_state(bot.clone());
+        let routes =
+            axum::Router::new().route("/robot/send", axum::routing::post(take)).with_state(bot.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         bot
     }

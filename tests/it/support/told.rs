@@ -15,7 +15,8 @@ use crate::support::database::database;
 const TIME: &str = "<time>";
 
 /// Dates and times as messages write them: `9` is a run of digits, `A` the name of a month. Longer ones first.
-const TIMES: [&str; 13] = [
+const TIMES: [&str; 14] = [
+    "the year 9",
     "9年第9季度",
     "9年9月9日",
     "9年9月",
@@ -39,9 +40,13 @@ pub async fn told(client: &Client, kind: &str, phase: &str) -> (String, String) 
         "SELECT body FROM alert WHERE kind = $1 AND phase = $2 ORDER BY created_at DESC, id DESC LIMIT 1";
     let rows = client.query(sql, &[&kind, &phase]).await.unwrap();
     let row = rows.first().unwrap_or_else(|| panic!("nobody was told of {kind}, {phase}"));
-    let alert: Alert = serde_json::from_value(row.get(0)).unwrap();
+    said(&serde_json::from_value(row.get(0)).unwrap())
+}
+
+/// One alert in zh and en.
+pub fn said(alert: &Alert) -> (String, String) {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let say = |language| without_times(&plain(&message(&alert, language, &Context::default(), &zone)));
+    let say = |language| without_times(&plain(&message(alert, language, &Context::default(), &zone)));
     (say(Language::Zh), say(Language::En))
 }
 
