@@ -65,8 +65,6 @@ mod web;
 mod identical;
 /// Hostile gateways, dead endpoints, late windows.
 mod hostile;
-/// Each kind of alert, provoked as it comes about, and its words.
-mod alert_kinds;
 /// The law in use: marks, exemptions, orders, quotas, substitution, submitted periods.
 mod lawful;
 /// Lines to analysers, and what is late on them.

@@ -57,7 +57,11 @@ fn without_times(text: &str) -> String {
     while let Some(letter) = rest.chars().next() {
         // The digits of a name are no time.
         let is_start = !kept.ends_with(|before: char| before.is_ascii_alphanumeric());
-        match TIMES.iter().filter(|_| is_start).find_map(|pattern| length_of(pattern, rest)) {
+        match TIMES.iter().filter(|_| is_start).find_map(|pattern| {
+            // What looks like a year is an hour when a minute follows.
+            let is_hour = |length: &usize| pattern.ends_with(" 9") && rest[*length..].starts_with(':');
+            length_of(pattern, rest).filter(|length| !is_hour(length))
+        }) {
             Some(length) => {
                 // A date before a time is one time with it.
                 if kept.trim_end_matches(' ').ends_with(TIME) {
@@ -121,6 +125,7 @@ fn times_give_way_and_nothing_else_does() {
     );
     assert_eq!(without_times("自11月20日03:00起,20日标气合格"), "自<time>起,<time>标气合格");
     assert_eq!(without_times("since 20 Nov 03:00:02, 59/60 minutes"), "since <time>, 59/60 minutes");
+    assert_eq!(without_times("expires 26 Dec 05:13, since 26 Nov 2026"), "expires <time>, since <time>");
     assert_eq!(without_times("2026年第4季度;Q4 2026;2026年11月"), "<time>;<time>;<time>");
     assert_eq!(without_times("20 Nov 2025, Nov 2026, gw-1 2 may fail"), "<time>, <time>, gw-1 2 may fail");
 }
