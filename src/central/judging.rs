@@ -1,8 +1,12 @@
 //! Verdicts on computed windows, and what follows for episodes. A verdict that changes makes a new revision; an episode whose
 //! figures change is revised or withdrawn with the reason, never silently; nobody is paged for history.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+/// What an exceedance is told with.
+mod facts;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
@@ -10,16 +14,18 @@ use crate::central::pipeline::SOURCE;
 use crate::central::warning::{describe, place};
 use crate::central::windows::Computed;
 use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::alerting::AlertRule;
 use crate::domain::average::oxygen_of;
 use crate::domain::episode::{Observation, WINDOW};
 use crate::domain::exceedance::{Outcome, Verdict};
 use crate::domain::judgement::{By, Judged};
+use crate::domain::law::OutletLaw;
 use crate::domain::order::Demand;
 use crate::domain::window::Window;
 use crate::store::average::Of;
 use crate::store::episode::{Key, Sighting, observe};
 use crate::store::frame::Frames;
-use crate::store::history::{Tell, is_newest, record, withdraw};
+use crate::store::history::{Tell, is_newest, record, restate, withdraw};
 use crate::store::session::Failure;
 use crate::store::verdict::{NewVerdict, Stored, VerdictKey, latest, store};
 
@@ -27,14 +33,20 @@ use crate::store::verdict::{NewVerdict, Stored, VerdictKey, latest, store};
 pub const HISTORY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A verdict that is new or other than before, with what it says to an episode.
-struct News {
+struct News<'f> {
     window: Window,
+    key: VerdictKey,
     sighting: Sighting,
+    /// By what rule it is told; `None`: exceedances are not told there.
+    watch: Option<&'f AlertRule>,
     /// `None`: judged for the first time.
-    before: Option<Outcome>,
+    before: Option<Verdict>,
     after: Outcome,
     remark: Option<String>,
 }
+
+/// A figure that was told and changes by this share of itself is told again.
+const MATERIAL: f64 = 0.1;
 
 /// What judging did.
 #[derive(Debug, Default)]
@@ -48,7 +60,7 @@ pub(super) struct Told {
 pub(super) async fn judge_all(
     client: &Client,
     computed: &[Computed<'_>],
-    frames: &Frames,
+    (frames, laws, zone): (&Frames, &BTreeMap<String, OutletLaw>, &TimeZone),
     now: Timestamp,
 ) -> Result<Told, Failure> {
     let windows: Vec<_> = computed.iter().map(|one| (one.row.of, one.row.window)).collect();
@@ -72,9 +84,13 @@ pub(super) async fn judge_all(
             let revision = before.map_or(1, |stored| stored.revision + 1);
             let (verdict, remark) = (judged.verdict, judged.remark.clone());
             rows.push(NewVerdict { key, revision, verdict, remark: remark.clone() });
-            let before = before.map(|stored| stored.verdict.outcome);
-            let sighting = sighting(one, judged, &key);
-            news.push(News { window, sighting, before, after: verdict.outcome, remark });
+            let before = before.map(|stored| stored.verdict);
+            let mut sighting = sighting(one, judged, &key);
+            let law = laws.get(&*one.outlet.code).unwrap_or(&UNKNOWN);
+            facts::fill(&mut sighting.alert, one, judged, law);
+            let watch = frames.watched(one.outlet.id).rule(AlertKind::Exceedance, window.end);
+            let after = verdict.outcome;
+            news.push(News { window, key, sighting, watch, before, after, remark });
         }
     }
     let gone = no_longer_in_force(computed, &stored, frames);
@@ -90,12 +106,13 @@ pub(super) async fn judge_all(
             for subject in [String::new(), name.to_owned()] {
                 let (outlet_id, kind) = (key.of.0, AlertKind::Exceedance);
                 let of = Key { outlet_id, position: key.position, rule_id: key.rule_id, kind, subject };
-                withdraw(client, &of, key.window, &reason, now).await?;
+                told.alerts += withdraw(client, &of, key.window, &reason, now).await?;
             }
         }
     }
     store(client, &rows).await?;
-    told.alerts = follow(client, news, now).await?;
+    facts::grade(client, &mut news, zone).await?;
+    told.alerts += follow(client, news, now).await?;
     Ok(told)
 }
 
@@ -126,21 +143,25 @@ fn no_longer_in_force<'s>(
 }
 
 /// What the verdicts say to episodes. Gives the number of alerts.
-async fn follow(client: &Client, news: Vec<News>, now: Timestamp) -> Result<usize, Failure> {
+async fn follow(client: &Client, news: Vec<News<'_>>, now: Timestamp) -> Result<usize, Failure> {
     let mut live = Vec::new();
     let mut alerts = 0;
-    for News { window, sighting, before, after, remark } in news {
-        let is_old = now.duration_since(window.end) > HISTORY;
-        match (before.is_some_and(Outcome::is_adverse), after) {
-            // Its figures changed, but it is told already.
+    for News { window, sighting, watch, before, after, remark, .. } in news {
+        // What nobody watches is recorded like history.
+        let is_old = now.duration_since(window.end) > HISTORY || watch.is_none();
+        match (before.is_some_and(|before| before.outcome.is_adverse()), after) {
+            // It is told already, and told again when the figures are quite other ones.
             (true, after) if after.is_adverse() => {
                 alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
+                if let Some(reason) = restated(window, before, &sighting) {
+                    alerts += restate(client, &sighting, window, &reason, now).await?;
+                }
             }
             (true, after) => {
                 let (name, after) = (window.period.name(), after.name());
                 let why = remark.map_or(String::new(), |remark| format!(" ({remark})"));
                 let reason = format!("the {name} from {} is {after} after recomputation{why}", window.start);
-                withdraw(client, &sighting.key, window, &reason, now).await?;
+                alerts += withdraw(client, &sighting.key, window, &reason, now).await?;
             }
             (false, after) if after.is_adverse() && is_old => {
                 alerts += record(client, &sighting, window.end, Tell::Nobody, now).await?;
@@ -163,8 +184,19 @@ async fn follow(client: &Client, news: Vec<News>, now: Timestamp) -> Result<usiz
             ) => {}
         }
     }
-    observe(client, live, WINDOW, now).await.map(|moved| alerts + moved.alerts)
+    observe(client, live, now).await.map(|moved| alerts + moved.alerts)
 }
+
+/// Why an exceedance is told again, when its figure is quite another one than before.
+fn restated(window: Window, before: Option<Verdict>, sighting: &Sighting) -> Option<String> {
+    let (was, is) = (before?.corrected?, sighting.alert.corrected?);
+    let name = window.period.name();
+    ((is - was).abs() > MATERIAL * was.abs())
+        .then(|| format!("the {name} from {} is {is} after recomputation, not {was}", window.start))
+}
+
+/// The law of a window over which nothing lies.
+static UNKNOWN: std::sync::LazyLock<OutletLaw> = std::sync::LazyLock::new(OutletLaw::default);
 
 /// What a verdict says to an episode.
 fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighting {
@@ -201,7 +233,8 @@ fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighti
     let above = verdict.outcome.is_adverse();
     let observation =
         Observation { at: window.start, value: verdict.corrected.unwrap_or(f64::NAN), above, level: 1 };
-    Sighting { key, observation, limit: Some(verdict.limit), hold: SignedDuration::ZERO, alert }
+    let limit = Some(verdict.limit);
+    Sighting { key, observation, limit, hold: SignedDuration::ZERO, clear: WINDOW, alert }
 }
 
 /// A furnace rule judges five minutes and days: each has its own episodes.

@@ -1,10 +1,20 @@
 //! The centre's figures for `/metrics`.
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::telemetry::Metrics;
+
+const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0];
+
+/// Figures by channel of notification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfChannel {
+    channel: String,
+}
 
 /// Counters and gauges of one centre.
 #[derive(Debug, Clone)]
@@ -17,18 +27,16 @@ pub struct Meters {
     left_out: Counter,
     windows: Counter,
     revisions: Counter,
-    deliveries: Counter,
-    failed_deliveries: Counter,
+    deliveries: Family<OfChannel, Counter>,
+    failed_deliveries: Family<OfChannel, Counter>,
     backlog: Gauge,
     batch_seconds: Histogram,
-    delivery_seconds: Histogram,
+    delivery_seconds: Family<OfChannel, Histogram>,
 }
 
 impl Meters {
     /// Registers all of them.
     pub fn new(metrics: &Metrics) -> Meters {
-        let buckets =
-            || [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0].into_iter();
         let meters = Meters {
             messages: Counter::default(),
             scans_stored: Counter::default(),
@@ -38,11 +46,11 @@ impl Meters {
             left_out: Counter::default(),
             windows: Counter::default(),
             revisions: Counter::default(),
-            deliveries: Counter::default(),
-            failed_deliveries: Counter::default(),
+            deliveries: Family::default(),
+            failed_deliveries: Family::default(),
             backlog: Gauge::default(),
-            batch_seconds: Histogram::new(buckets()),
-            delivery_seconds: Histogram::new(buckets()),
+            batch_seconds: Histogram::new(BUCKETS),
+            delivery_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
         };
         metrics.register(|registry| {
             let registry = registry.sub_registry_with_prefix("cems_central");
@@ -133,14 +141,15 @@ impl Meters {
     }
 
     /// An alert reached a channel.
-    pub fn delivered(&self, seconds: f64) {
-        self.deliveries.inc();
-        self.delivery_seconds.observe(seconds);
+    pub fn delivered(&self, channel: &str, seconds: f64) {
+        let of = OfChannel { channel: channel.to_owned() };
+        self.deliveries.get_or_create(&of).inc();
+        self.delivery_seconds.get_or_create(&of).observe(seconds);
     }
 
     /// An attempt failed.
-    pub fn delivery_failed(&self) {
-        self.failed_deliveries.inc();
+    pub fn delivery_failed(&self, channel: &str) {
+        self.failed_deliveries.get_or_create(&OfChannel { channel: channel.to_owned() }).inc();
     }
 }
 

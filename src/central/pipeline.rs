@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::central::gateways::of_event;
 use crate::central::heads::Heads;
 use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take};
 use crate::central::life::Life;
@@ -24,10 +25,9 @@ use crate::central::meters::Meters;
 use crate::central::pipeline::unique::unique;
 use crate::central::receipts::Receipts;
 use crate::central::refusal::{conflict_reason, lost_range};
-use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, sightings};
+use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, Sight};
 use crate::config::central::Quarantine;
 use crate::domain::correction::Unwatched;
-use crate::domain::episode::EARLY_WARNING;
 use crate::domain::evaluation::evaluate;
 use crate::domain::flag::Flag;
 use crate::domain::limit::AveragingPeriod;
@@ -202,6 +202,7 @@ impl Writer {
         self.partitions
             .ensure(&mut self.session, Partitioned::Scan, scans.iter().map(|scan| scan.at))
             .await?;
+        let frames = Arc::clone(&self.shared.frames.borrow());
         let mut ready = Vec::with_capacity(scans.len());
         for scan in scans {
             let origin = (scan.record.gateway_id, scan.record.epoch, scan.record.cfg.0);
@@ -209,7 +210,15 @@ impl Writer {
             let evaluated =
                 evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
             let fresh = self.lately == Lately::Arrived && is_fresh(&scan);
-            let sightings = sightings(&scan.outlet, (scan.at, fresh), &evaluated, &self.shared.open);
+            let sight = Sight {
+                outlet: &scan.outlet,
+                at: scan.at,
+                readings: &scan.readings,
+                evaluated: &evaluated,
+                watched: frames.watched(scan.outlet.id),
+                open: &self.shared.open,
+            };
+            let sightings = if fresh { sight.sightings() } else { Vec::new() };
             let flag = letters(scan.readings.iter().map(|reading| reading.flag));
             let checked = letters(evaluated.channels.iter().map(|value| value.flag));
             self.shared.life.heard(&scan.outlet, (scan.at, scan.record.heard_at(scan.at)), &scan.readings);
@@ -272,8 +281,8 @@ impl Writer {
             let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
             let mut seen: Vec<Sighting> =
                 ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
-            seen.extend(told.iter().filter_map(|taken| lost_range(taken, now)));
-            let moved = observe(client, seen, EARLY_WARNING, now).await?;
+            seen.extend(told.iter().flat_map(|taken| happened(taken, &self.shared, now)));
+            let moved = observe(client, seen, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);
             if moved.alerts > 0 {
@@ -363,6 +372,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What a person is told of an event.
+fn happened(taken: &TakenEvent, shared: &Shared, now: Timestamp) -> impl Iterator<Item = Sighting> {
+    let (plant, frames) = (Arc::clone(&shared.plant.borrow()), Arc::clone(&shared.frames.borrow()));
+    let of = (&*plant, &frames.alerting);
+    lost_range(taken, of, now).into_iter().chain(of_event(taken, of, now))
 }
 
 type RowKey = (i32, i16, Timestamp);

@@ -4,6 +4,8 @@
 
 /// From lower windows to figures and what is said of them.
 mod compute;
+/// What running hours show.
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::domain::window::{Window, built_on};
 use crate::shutdown::Shutdown;
 use crate::store::average::{self, Averages};
 use crate::store::due::{self, Claim, Due, LANES};
+use crate::store::episode::observe;
 use crate::store::frame::Frames;
 use crate::store::partition::{Partitioned, Partitions};
 use crate::store::session::{Failure, Session, Trouble, bounded};
@@ -211,7 +214,13 @@ impl Closer {
             computed.iter().filter(|one| one.is_news).map(|one| one.row.clone()).collect();
         self.shared.meters.windows(subjects.len(), rows.len());
         average::store(client, &rows, now).await?;
-        let told = judge_all(client, &computed, &frames, now).await?;
+        let mut told = judge_all(client, &computed, (&frames, &law, &self.shared.zone), now).await?;
+        let seen = match subjects.first().map(|subject| subject.window.period) {
+            Some(AveragingPeriod::Minute) => running::sightings(&basis, (&subjects, &computed), now).await?,
+            Some(AveragingPeriod::Hour) => running::over(client, &computed).await?,
+            Some(_) | None => Vec::new(),
+        };
+        told.alerts += observe(client, seen, now).await?.alerts;
         let mut dues = dues(&computed, (&self.shared, &frames), self.settle, now);
         dues.extend(assessed_by(&told.changed, &law, (&self.shared, self.settle), now));
         due::append_in(client, &dues).await?;

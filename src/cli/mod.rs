@@ -12,12 +12,18 @@ mod probe;
 mod poll;
 /// `cems central`: the centre.
 mod central;
+/// `cems watch`: notices from outside that the platform is dead.
+mod watch;
 /// `cems recompute`: averages and verdicts again from the stored scans.
 mod recompute;
 /// `cems verify`: the evidence, row by row and link by link.
 mod verify;
 /// `cems quarantine`: what could not be accepted.
 mod quarantine;
+/// `cems alert`: what was told, who has it, and what to do about it.
+mod alert;
+/// `cems token`: tokens of the API.
+mod token;
 /// `cems seed`: pollutants, rules and plant into the database.
 mod seed;
 /// `cems migrate`: the tables brought to this version.
@@ -36,6 +42,8 @@ mod ledger;
 mod period;
 /// `cems roster`: who is on duty.
 mod roster;
+/// Who does something.
+mod who;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -68,12 +76,18 @@ enum Command {
     Poll(poll::Arguments),
     /// Receive, validate, correct, store, average, judge and alert
     Central(central::Arguments),
+    /// Hear the centre's heartbeats on another machine, and tell when they stop
+    Watch(watch::Arguments),
     /// Compute averages and verdicts of one outlet again from its stored scans
     Recompute(recompute::Arguments),
     /// Rebuild every record of a gateway from the stored rows, check its hash and its place in the chain
     Verify(verify::Arguments),
     /// Look at what could not be accepted, try it again, or give it up with a reason
     Quarantine(quarantine::Arguments),
+    /// See what is open and who has it, take it, close it with a reason, or silence it
+    Alert(alert::Arguments),
+    /// Make, list and revoke tokens of the API
+    Token(token::Arguments),
     /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
     /// Bring the tables of a database to the version of this program
@@ -105,9 +119,12 @@ pub fn run() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Poll(arguments) => poll::run(&arguments),
         Command::Central(arguments) => central::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Recompute(arguments) => recompute::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
+        Command::Alert(arguments) => alert::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),

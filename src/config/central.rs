@@ -12,7 +12,14 @@
 //! user = "central"                    # password: CEMS__MQTT__PASSWORD
 //! [http]
 //! listen = "127.0.0.1:8080"
+//! [alerting]                          # optional: how alerts leave, see `alerting`
+//! tokens = "writes"                   # who needs a token; "always" where other machines can listen
 //! ```
+
+/// How alerts leave.
+mod alerting;
+/// Heartbeats and tests.
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +31,9 @@ use crate::config::broker::{self, Tls};
 use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
 use crate::config::problem::Problems;
+
+pub use alerting::{Alerting, HostPattern};
+pub use trust::{Heartbeat, SelfTest};
 
 /// The centre's configuration, checked.
 #[derive(Clone)]
@@ -39,12 +49,35 @@ pub struct Central {
     pub timescale: Timescale,
     pub mqtt: Mqtt,
     pub listen: SocketAddr,
+    pub tokens: Tokens,
     pub silence: Silence,
     pub windows: Windows,
     /// Between looks at the quotas.
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
     pub retention: Retention,
+    pub alerting: Alerting,
+    pub heartbeat: Heartbeat,
+    pub self_test: SelfTest,
+}
+
+/// What of HTTP needs a token of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// What changes something.
+    Writes,
+    /// Everything but health, figures and the pages of links.
+    Always,
+}
+
+impl Tokens {
+    /// The words for it.
+    pub const WORDS: [(&'static str, Tokens); 2] = [("writes", Tokens::Writes), ("always", Tokens::Always)];
+
+    /// Where nothing is said: whoever can read a loopback address can read this machine.
+    pub const fn usual(listen: SocketAddr) -> Tokens {
+        if listen.ip().is_loopback() { Tokens::Writes } else { Tokens::Always }
+    }
 }
 
 /// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
@@ -132,6 +165,16 @@ impl Default for Retention {
     }
 }
 
+fn http(root: &mut Section<'_>) -> Option<(SocketAddr, Tokens)> {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Some(mut http) = root.optional_table("http") else { return Some((usual, Tokens::usual(usual))) };
+    let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
+    let listen = http.with_default("listen", text(allowed, |text| text.parse().ok()), usual);
+    let tokens = http.optional("tokens", check::one_of(&Tokens::WORDS));
+    let (listen, tokens) = (listen?, tokens?);
+    Some((listen, tokens.unwrap_or(Tokens::usual(listen))))
+}
+
 fn retention(root: &mut Section<'_>) -> Option<Retention> {
     let default = Retention::default();
     let Some(mut retention) = root.optional_table("retention") else { return Some(default) };
@@ -180,15 +223,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let timescale = database.with_default("timescale", check::one_of(&Timescale::WORDS), Timescale::Auto);
     drop(database);
     let mqtt = mqtt(root);
-    let http = root.optional_table("http");
-    let listen = http.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))), |mut http| {
-        let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
-        http.with_default(
-            "listen",
-            text(allowed, |text| text.parse().ok()),
-            SocketAddr::from(([127, 0, 0, 1], 8080)),
-        )
-    });
+    let http = http(root);
     let silence = silence(root);
     let windows = windows(root);
     let hourly = Duration::from_hours(1);
@@ -197,6 +232,9 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     let quarantine = quarantine(root);
     let retention = retention(root);
+    let heartbeat = trust::heartbeat(root);
+    let self_test = trust::self_test(root);
+    let alerting = alerting::read(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -204,12 +242,16 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         database: url?,
         timescale: timescale?,
         mqtt: mqtt?,
-        listen: listen?,
+        listen: http?.0,
+        tokens: http?.1,
         silence: silence?,
         windows: windows?,
         quotas_every: quotas_every?,
         quarantine: quarantine?,
         retention: retention?,
+        heartbeat: heartbeat?,
+        self_test: self_test?,
+        alerting: alerting?,
     })
 }
 
@@ -286,6 +328,22 @@ mod tests {
     fn the_example_is_right() {
         let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
         assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
+    fn other_machines_need_tokens_for_everything_unless_told_otherwise() {
+        let parse = |http: &str| {
+            let text = format!(
+                "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n[mqtt]\nurl = \"embedded\"\n[http]\n{http}\n"
+            );
+            parse("central.toml", &text).map(|central| central.tokens).map_err(|problems| problems.0.len())
+        };
+        assert_eq!(parse(""), Ok(Tokens::Writes));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"[::1]:8080\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"always\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\"\ntokens = \"writes\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"never\""), Err(1));
     }
 
     #[test]

@@ -5,6 +5,12 @@
 mod rule;
 /// Teams, people, shifts, holidays, swaps.
 mod roster;
+/// How fast a channel may send.
+pub mod pace;
+/// For a time nobody is told.
+pub mod silence;
+/// The walk up a ladder.
+mod ladder;
 /// Who is on duty, until when, and where nobody is.
 mod duty;
 /// By which addresses somebody is reached.
@@ -13,6 +19,8 @@ mod address;
 mod desk;
 /// The roster at a moment, told.
 mod account;
+/// What is watched at each outlet, found beforehand.
+mod watched;
 
 use jiff::Timestamp;
 use jiff::civil;
@@ -24,8 +32,10 @@ use crate::domain::times::Times;
 pub use account::{Account, By, Call, Gap, Reached};
 pub use desk::Desk;
 pub use duty::{Duty, Span, Together};
+pub use ladder::{Rung, Telling, Told};
 pub use roster::{Day, Holiday, Person, Shift, Swap, Team};
 pub use rule::{AlertRule, Lines, Scope};
+pub use watched::{Watched, scoped};
 
 /// Everything about alerting that is in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -60,8 +60,6 @@ pub struct Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hysteresis(pub SignedDuration);
 
-/// Early warnings end after a minute below the line.
-pub const EARLY_WARNING: Hysteresis = Hysteresis(SignedDuration::from_secs(60));
 /// A window is judged as a whole: the first one below the limit ends the episode.
 pub const WINDOW: Hysteresis = Hysteresis(SignedDuration::ZERO);
 
@@ -128,6 +126,7 @@ mod tests {
     use super::*;
 
     const AT_ONCE: Hold = Hold(SignedDuration::ZERO);
+    const EARLY_WARNING: Hysteresis = Hysteresis(SignedDuration::from_secs(60));
 
     fn run(observations: &[(i64, f64, bool)], hysteresis: Hysteresis) -> Vec<Move> {
         let levelled: Vec<_> =

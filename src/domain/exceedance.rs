@@ -147,6 +147,22 @@ pub fn round_to_digits_of(value: f64, limit: f64) -> f64 {
     snap((snap(value * scale)).round_ties_even() / scale)
 }
 
+/// The highest value that counts as kept: the limit, or what is still rounded to it.
+pub fn highest_kept(rule: &Rule) -> f64 {
+    let limit = rule.limit.value;
+    match rule.comparison {
+        Comparison::FullValue => limit,
+        Comparison::Rounded => {
+            let written = format!("{limit}");
+            let decimals = written.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            let half = 0.5 / 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
+            let tie = snap(limit + half);
+            // A tie goes to the even digit.
+            if round_to_digits_of(tie, limit) <= limit { tie } else { snap(limit + half * (1.0 - 1e-6)) }
+        }
+    }
+}
+
 /// What one scan shows of one rule: the value at the rule's reference, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Glimpse {
@@ -201,6 +217,10 @@ mod tests {
         }
     }
 
+    fn rule_of(limit: f64, comparison: Comparison) -> Rule {
+        rule(limit, Reference::None, comparison)
+    }
+
     fn verdict(so2: f64, oxygen: f64, scans: i64, rule: &Rule) -> Verdict {
         let start: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
         let window = Window::containing(AveragingPeriod::Minute, start, &TimeZone::UTC);
@@ -249,6 +269,13 @@ mod tests {
         assert_eq!(round_to_digits_of(10.5, 10.0), 10.0);
         assert_eq!(round_to_digits_of(11.5, 10.0), 12.0);
         assert_eq!(round_to_digits_of(0.0345, 0.05), 0.03);
+        for limit in [10.0, 35.0, 0.05, 0.5, 100.0] {
+            let rule = rule_of(limit, Comparison::Rounded);
+            let highest = highest_kept(&rule);
+            assert!(round_to_digits_of(highest, limit) <= limit, "{limit}: {highest}");
+            assert!(round_to_digits_of(highest * (1.0 + 1e-4), limit) > limit, "{limit}: {highest}");
+        }
+        assert_eq!(highest_kept(&rule_of(10.0, Comparison::FullValue)), 10.0);
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct OutletLaw {
     /// Every mark with its newest review; by beginning.
     pub marks: Vec<Ruled>,
     pub out_of_control: Vec<OutOfControl>,
+    /// The checks that this rests on.
+    pub checks: Vec<Check>,
 }
 
 impl OutletLaw {
@@ -82,6 +84,7 @@ impl OutletLaw {
         wait_after_rejection(&mut self.marks);
         self.marks.sort_by(|a, b| (a.times, &a.mark.code).cmp(&(b.times, &b.mark.code)));
         self.out_of_control = out_of_control(&self.check_plans, checks);
+        self.checks = checks.to_vec();
         self
     }
 }

@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 
 use crate::domain::alert::{Alert, AlertKind, Phase};
 use crate::domain::episode::{Hold, Hysteresis, Move, Observation, Open, State, next};
-use crate::store::alert;
 use crate::store::session::{Failure, execute, query, query_one};
+use crate::store::{alert, foretold};
 
 /// What an episode is of. 0, -1 and empty text where something does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub struct Sighting {
     pub limit: Option<f64>,
     /// So long it must be above before an episode begins.
     pub hold: SignedDuration,
+    /// So long it must be below before the episode ends.
+    pub clear: Hysteresis,
     /// Its id is given when it is stored. A higher level than the open episode's is told again.
     pub alert: Alert,
 }
@@ -50,7 +52,6 @@ pub struct Moved {
 pub async fn observe(
     client: &Client,
     mut sightings: Vec<Sighting>,
-    hysteresis: Hysteresis,
     now: Timestamp,
 ) -> Result<Moved, Failure> {
     let mut moved = Moved::default();
@@ -59,9 +60,10 @@ pub async fn observe(
     }
     sightings.sort_by(|a, b| (&a.key, a.observation.at).cmp(&(&b.key, b.observation.at)));
     let mut states = lock(client, sightings.iter().map(|sighting| &sighting.key).collect()).await?;
+    foretold::quieten(client, &mut states).await?;
     for sighting in &sightings {
         let state = states.entry(sighting.key.clone()).or_default();
-        step(client, (sighting, state), hysteresis, now, &mut moved).await?;
+        step(client, (sighting, state), now, &mut moved).await?;
         let seen = sighting.observation;
         if state.last_at.is_none_or(|last_at| seen.at > last_at) {
             state.last_at = Some(seen.at);
@@ -75,14 +77,13 @@ pub async fn observe(
 async fn step(
     client: &Client,
     (sighting, state): (&Sighting, &mut Locked),
-    hysteresis: Hysteresis,
     now: Timestamp,
     moved: &mut Moved,
 ) -> Result<(), Failure> {
     let (key, seen) = (&sighting.key, sighting.observation);
     let known =
         state.last_at.map(|last_at| State { last_at, open: state.open, above_since: state.above_since });
-    let step = next(known.as_ref(), seen, (Hold(sighting.hold), hysteresis));
+    let step = next(known.as_ref(), seen, (Hold(sighting.hold), sighting.clear));
     match step {
         Move::Stay if known.is_some_and(|known| seen.at <= known.last_at) => return Ok(()),
         Move::Stay => {}
@@ -94,9 +95,13 @@ async fn step(
         }
         Move::Begin => {
             let id = begin(client, sighting, now).await?;
-            alert::put(client, &sighting.alert, (key.outlet_id, id), now).await?;
+            let warned_at = foretold::come_true(client, (sighting, id), now).await?;
+            if !state.is_known {
+                let alert = Alert { warned_at, ..sighting.alert.clone() };
+                alert::put(client, &alert, (key.outlet_id, id), now).await?;
+                moved.alerts += 1;
+            }
             moved.begun.push(key.clone());
-            moved.alerts += 1;
             let (opened_at, level) = (seen.at, seen.level);
             state.open = Some(Open { id, opened_at, last_above_at: opened_at, peak: seen.value, level });
         }
@@ -104,8 +109,7 @@ async fn step(
             if let Some(open) = &mut state.open {
                 (open.last_above_at, open.peak, open.level) = (seen.at, peak, seen.level);
                 state.touched = true;
-                worsen(client, (sighting, open), now).await?;
-                moved.alerts += 1;
+                moved.alerts += worsen(client, (sighting, open), state.is_known, now).await?;
             }
         }
         Move::Continue { peak } => {
@@ -121,7 +125,8 @@ async fn step(
             }
         }
     }
-    if step == Move::Stay && state.open.is_none() && state.above_since.is_some() {
+    // Also of what another centre, or the exceedance it foretold, has ended meanwhile.
+    if step == Move::Stay && state.open.is_none() {
         moved.ended.push(key.clone());
     }
     state.above_since = None;
@@ -132,8 +137,9 @@ async fn step(
 async fn worsen(
     client: &Client,
     (sighting, open): (&Sighting, &Open),
+    is_known: bool,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let outlet_id = sighting.key.outlet_id;
     let level = i16::from(open.level);
     execute(
@@ -144,16 +150,21 @@ async fn worsen(
     .await?;
     let note = "INSERT INTO episode_change (outlet_id, episode_id, at, what, reason, opened_at) VALUES ($1, $2, $3, 'worsened', $4, $5)";
     execute(client, note, &[&outlet_id, &open.id, &now, &sighting.alert.summary, &open.opened_at]).await?;
+    if is_known {
+        return Ok(0);
+    }
     let mut alert = sighting.alert.clone();
     (alert.phase, alert.started_at) = (Phase::Worsened, open.opened_at);
-    alert::put(client, &alert, (outlet_id, open.id), now).await.map(|_id| ())
+    alert::put(client, &alert, (outlet_id, open.id), now).await.map(|_id| 1)
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Locked {
     pub(super) last_at: Option<Timestamp>,
     pub(super) above_since: Option<Timestamp>,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
+    /// It foretells what is told already: it is recorded, and nobody is told once more.
+    pub(super) is_known: bool,
     /// The open episode's figures changed.
     touched: bool,
 }
@@ -161,16 +172,16 @@ pub(super) struct Locked {
 const KEYS: &str = "unnest($1::int[], $2::smallint[], $3::int[], $4::text[], $5::text[]) AS t (outlet_id, position, rule_id, kind, subject)";
 
 /// A set of keys as columns.
-struct Columns<'k> {
-    outlets: Vec<i32>,
-    positions: Vec<i16>,
-    rules: Vec<i32>,
+pub(super) struct Columns<'k> {
+    pub(super) outlets: Vec<i32>,
+    pub(super) positions: Vec<i16>,
+    pub(super) rules: Vec<i32>,
     kinds: Vec<&'static str>,
     subjects: Vec<&'k str>,
 }
 
 impl<'k> Columns<'k> {
-    fn of(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'k> {
+    pub(super) fn of(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'k> {
         Columns {
             outlets: keys.clone().map(|key| key.outlet_id).collect(),
             positions: keys.clone().map(|key| key.position).collect(),
@@ -220,7 +231,7 @@ pub(super) async fn lock(client: &Client, mut keys: Vec<&Key>) -> Result<BTreeMa
     Ok(states)
 }
 
-fn key_of(row: &tokio_postgres::Row) -> Option<Key> {
+pub(super) fn key_of(row: &tokio_postgres::Row) -> Option<Key> {
     let kind = AlertKind::from_name(row.get(3))?;
     Some(Key { outlet_id: row.get(0), position: row.get(1), rule_id: row.get(2), kind, subject: row.get(4) })
 }
@@ -292,4 +303,33 @@ pub async fn open_of_kind(client: &Client, kind: AlertKind) -> Result<Vec<Key>, 
         &[&kind.name()],
     ).await;
     Ok(query?.iter().filter_map(key_of).collect())
+}
+
+/// The keys of some kinds that a value below may move: those with an open episode, and those that wait for their hold.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn movable(client: &Client, kinds: &[AlertKind]) -> Result<Vec<Key>, Failure> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let sql = "SELECT outlet_id, position, rule_id, kind, subject FROM episode_row WHERE closed_at IS NULL AND kind = ANY ($1) \
+        UNION SELECT outlet_id, position, rule_id, kind, subject FROM episode_state WHERE above_since IS NOT NULL AND kind = ANY ($1)";
+    Ok(query(client, sql, &[&kinds]).await?.iter().filter_map(key_of).collect())
+}
+
+/// The same of some outlets, with the time when each was last seen above.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn movable_at(
+    client: &Client,
+    outlets: &[i32],
+    kinds: &[AlertKind],
+) -> Result<Vec<(Key, Timestamp)>, Failure> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let sql = "SELECT outlet_id, position, rule_id, kind, subject, last_above_at FROM episode_row \
+        WHERE closed_at IS NULL AND outlet_id = ANY ($1) AND kind = ANY ($2) \
+        UNION SELECT outlet_id, position, rule_id, kind, subject, last_at FROM episode_state \
+        WHERE above_since IS NOT NULL AND outlet_id = ANY ($1) AND kind = ANY ($2)";
+    let rows = query(client, sql, &[&outlets, &kinds]).await?;
+    Ok(rows.iter().filter_map(|row| Some((key_of(row)?, row.get(5)))).collect())
 }

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row};
 
 use super::law::{BEFORE_HOURS, LONG_LISTS, add};
 use super::plant::{Error, LOAD_ATTEMPTS, catalogue, revision};
-use crate::domain::alerting::Alerting;
+use crate::domain::alerting::{Alerting, Watched};
 use crate::domain::judgement::By;
 use crate::domain::law::{Law, OutletLaw};
 use crate::domain::mark::{Mark, Review};
@@ -31,9 +31,19 @@ pub struct Frames {
     pub quotas: Vec<Quota>,
     pub targets: Vec<Target>,
     pub alerting: Alerting,
+    /// By outlet.
+    watched: HashMap<i32, Arc<Watched>>,
 }
 
+/// Nothing is watched at an outlet that the frames do not know yet; its plant is moments older.
+static UNWATCHED: std::sync::LazyLock<Watched> = std::sync::LazyLock::new(Watched::default);
+
 impl Frames {
+    /// What is watched at an outlet.
+    pub fn watched(&self, outlet_id: i32) -> &Watched {
+        self.watched.get(&outlet_id).map_or(&UNWATCHED, |watched| watched)
+    }
+
     /// The frame of an outlet; of one that nothing is known about, an empty one.
     pub fn of(&self, outlet: &str) -> OutletLaw {
         self.by_outlet.get(outlet).cloned().unwrap_or_default()
@@ -78,6 +88,7 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
         }
         let (plant, (law, ids)) = (plant?.into_plant()?, lists?);
         let by_outlet = law.by_outlet(&plant);
+        let watched = law.alerting.watch(&plant);
         return Ok((
             plant,
             Frames {
@@ -87,6 +98,7 @@ pub async fn load(client: &Client) -> Result<(Plant, Frames), Error> {
                 quotas: law.quotas,
                 targets: law.targets,
                 alerting: law.alerting,
+                watched,
             },
         ));
     }
@@ -173,4 +185,18 @@ fn entry<T: DeserializeOwned>(row: &Row) -> Result<T, Failure> {
             "a stored entry of the law's lists is unreadable: {error}; run the version that wrote it"
         ))
     })
+}
+
+/// Of each check of these outlets' analysers the last good one before `now`, and what came after it: what decides whether an analyser is
+/// out of control then.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer, or rows are unreadable.
+pub async fn last_checks(client: &Client, outlets: &[&str], now: Timestamp) -> Result<Vec<Check>, Failure> {
+    let earliest = now.checked_sub(SignedDuration::from_hours(BEFORE_HOURS)).unwrap_or(now);
+    let sql = "SELECT list, outlet, valid_from, valid_to, body FROM (SELECT list, outlet, valid_from, valid_to, body, \
+               max(valid_from) FILTER (WHERE body->>'result' = 'passed') OVER (PARTITION BY outlet, body->>'analyser', body->>'kind') AS good \
+               FROM law_entry WHERE outlet = ANY ($1) AND list = 'check' AND valid_from >= $2 AND valid_from <= $3) c \
+               WHERE good IS NULL OR valid_from >= good";
+    query(client, sql, &[&outlets, &earliest, &now]).await?.iter().map(entry).collect()
 }

@@ -2,8 +2,28 @@
 
 /// Episodes of the past: found late, revised, withdrawn.
 pub mod history;
+/// Warnings that come true, and those of what is told already.
+mod foretold;
 /// The outbox of alerts.
 pub mod alert;
+/// From alerts to deliveries.
+pub mod dispatch;
+/// Tests of the way to people.
+pub mod self_test;
+/// Deliveries on their way.
+pub mod delivery;
+/// Open episodes with the newest alert of each.
+pub mod active;
+/// Who has an episode, and what people did about it.
+pub mod handling;
+/// Links in messages.
+pub mod link;
+/// Silences and planned maintenance.
+pub mod silence;
+/// Tokens of the API.
+pub mod token;
+/// What happened to alerts, in the order of commits.
+pub mod news;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.
@@ -18,6 +38,8 @@ pub mod verdict;
 pub mod chain;
 /// A connection with time-outs on everything.
 pub mod connect;
+/// How far months and quarters have come.
+pub mod course;
 /// Windows that are to be computed.
 pub mod due;
 /// When something begins, goes on and ends.

@@ -108,6 +108,39 @@ pub async fn store(client: &Client, rows: &[NewVerdict]) -> Result<(), Failure> 
     execute(client, sql, &params).await.map(|_rows| ())
 }
 
+/// Of each key the windows before it, from a time on, whose latest verdict is adverse; the newest first.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn adverse_before(
+    client: &Client,
+    keys: &[(VerdictKey, Timestamp)],
+) -> Result<Vec<Vec<Timestamp>>, Failure> {
+    let sql = "SELECT t.number, v.start, v.outcome FROM unnest($1::int[], $2::smallint[], $3::smallint[], $4::smallint[], $5::int[], \
+        $6::timestamptz[], $7::timestamptz[]) WITH ORDINALITY AS t (outlet_id, source_id, position, period, rule_id, low, high, number) \
+        CROSS JOIN LATERAL (SELECT DISTINCT ON (w.start) w.start, w.outcome FROM verdict_row w WHERE w.outlet_id = t.outlet_id \
+        AND w.source_id = t.source_id AND w.position = t.position AND w.period = t.period AND w.rule_id = t.rule_id \
+        AND w.start >= t.low AND w.start < t.high ORDER BY w.start DESC, w.revision DESC OFFSET 0) v ORDER BY t.number, v.start DESC";
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] = [
+        &keys.iter().map(|(key, _)| key.of.0).collect::<Vec<i32>>(),
+        &keys.iter().map(|(key, _)| key.of.1).collect::<Vec<i16>>(),
+        &keys.iter().map(|(key, _)| key.position).collect::<Vec<i16>>(),
+        &keys.iter().map(|(key, _)| period_id(key.window.period)).collect::<Vec<i16>>(),
+        &keys.iter().map(|(key, _)| key.rule_id).collect::<Vec<i32>>(),
+        &keys.iter().map(|(_, low)| *low).collect::<Vec<Timestamp>>(),
+        &keys.iter().map(|(key, _)| key.window.start).collect::<Vec<Timestamp>>(),
+    ];
+    let mut found = vec![Vec::new(); keys.len()];
+    for row in query(client, sql, &params).await? {
+        let number = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
+        let is_adverse = Outcome::from_name(row.get(2)).is_some_and(Outcome::is_adverse);
+        if let Some(of) = found.get_mut(number).filter(|_| is_adverse) {
+            of.push(row.get(1));
+        }
+    }
+    Ok(found)
+}
+
 /// How often each outcome stands in the latest verdicts of some rules, by position, on windows of one period within `[from, to)`.
 ///
 /// # Errors

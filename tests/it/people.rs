@@ -45,7 +45,7 @@ fn defaults() -> Vec<AlertRule> {
 fn row(rule: &AlertRule) -> String {
     let list = |numbers: Vec<String>| if numbers.is_empty() { "-".to_owned() } else { numbers.join(", ") };
     let mut levels = list(rule.levels.iter().map(ToString::to_string).collect());
-    if let Some(lines) = Lines::of(rule.kind) {
+    if let Some(lines) = Lines::of(rule.kind).filter(|_| !rule.levels.is_empty()) {
         levels = format!("{levels} {}", lines.unit());
     }
     let counts = list(rule.counts.iter().map(ToString::to_string).collect());

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cems::config::central::Tokens;
 use cems::domain::alert::{Alert, AlertKind};
 use cems::domain::average::{StoredScan, Terms, average_scans, average_windows};
 use cems::domain::correction::Unwatched;
@@ -25,7 +26,7 @@ use cems::store::provenance::Provenances;
 use cems::store::scan::{NewScan, Then};
 use cems::store::session::Session;
 use cems::store::verdict::{self, NewVerdict, VerdictKey};
-use cems::store::{self, alert, average};
+use cems::store::{self, alert, average, delivery};
 use cems::telemetry::Reporting;
 use cems::web;
 use jiff::tz::TimeZone;
@@ -95,7 +96,9 @@ impl World {
 async fn serve(database: &str, plant: &Arc<Plant>, shutdown: &Shutdown) -> SocketAddr {
     let (_line, plant) = watch::channel(Arc::clone(plant));
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let state = web::State { reporting: Reporting::default(), database: database.to_owned(), plant, zone };
+    let (_line, frames) = watch::channel(Arc::default());
+    let (reporting, database, tokens) = (Reporting::default(), database.to_owned(), Tokens::Writes);
+    let state = web::State { reporting, database, plant, frames, zone, tokens };
     web::start(SocketAddr::from(([127, 0, 0, 1], 0)), state, shutdown.clone()).await.unwrap()
 }
 
@@ -351,9 +354,12 @@ async fn alerts_are_shown_as_delivered_with_every_attempt() {
         // Two at the same time: pages must not lose one.
         alert::put(client, &told, (1, minute), start + (minute / 2).minutes()).await.unwrap();
     }
-    let due = alert::claim(client, start, start + 1.hour(), 1).await.unwrap();
-    let again = alert::Outcome::Again(start + 2.hours(), "503 from the receiver".to_owned());
-    alert::attempted(client, &due[0], (start, 12), &again).await.unwrap();
+    let channel = delivery::channels(client).await.unwrap()[0].id;
+    let due = delivery::claim(client, &[(channel, 1)], (start, start + 1.hour())).await.unwrap();
+    let outcome = delivery::Outcome::Again(start + 2.hours(), "503 from the receiver".to_owned());
+    let (at, status) = (start, Some(503));
+    let attempt = delivery::Attempt { of: &[&due[0]], at, took_ms: 12, status, outcome, note: None };
+    delivery::attempted(client, &[attempt]).await.unwrap();
     let span = format!("from={HOUR}&to=2026-01-10T05:00:00Z");
     let mut path = format!("/api/v1/alerts?{span}&limit=2");
     let mut found = Vec::new();

@@ -53,7 +53,7 @@ pub(in crate::central) struct Computed<'g> {
 static NONE: std::sync::LazyLock<OutletLaw> = std::sync::LazyLock::new(OutletLaw::default);
 
 impl Basis<'_> {
-    fn ground<'g>(&'g self, subject: &'g Subject) -> Ground<'g> {
+    pub(super) fn ground<'g>(&'g self, subject: &'g Subject) -> Ground<'g> {
         Ground {
             outlet: &subject.outlet,
             law: self.laws.get(&*subject.outlet.code).unwrap_or(&NONE),

@@ -139,7 +139,8 @@ fn levels(section: &mut Section<'_>, kind: Option<AlertKind>) -> Option<Vec<f64>
                 Lines::Rising(_) => ("rise", "[1, 2]"),
                 Lines::Falling(_) => ("fall", "[90, 75]"),
             };
-            let least = usize::from(kind != AlertKind::Exceedance);
+            // Of these the rule's own line, or its count, is the first level.
+            let least = usize::from(!matches!(kind, AlertKind::Exceedance | AlertKind::EarlyWarning));
             let fits = (least..=MOST_LEVELS).contains(&levels.len()) && lines.in_order(&levels);
             let unit = lines.unit();
             (

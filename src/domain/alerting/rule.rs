@@ -1,10 +1,12 @@
 //! Rules of alerting: what is watched, from which level on, for how long, for whom. Rows, with defaults that every database has; an
 //! enterprise or an outlet may have its own.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{AlertKind, Severity};
+use crate::domain::alert::{Alert, AlertKind, Severity};
 use crate::domain::alerting::{Audience, Scoped};
+use crate::domain::episode::Hysteresis;
 use crate::domain::times::Times;
 
 /// One rule of alerting.
@@ -50,13 +52,14 @@ impl Lines {
     pub const fn of(kind: AlertKind) -> Option<Lines> {
         match kind {
             AlertKind::Exceedance => Some(Lines::Rising("times over the limit, C/limit - 1")),
-            AlertKind::HourToDate => Some(Lines::Rising("share of the limit, C/limit")),
+            AlertKind::HourToDate | AlertKind::EarlyWarning => {
+                Some(Lines::Rising("share of the limit, C/limit"))
+            }
             AlertKind::GatewayClock | AlertKind::Backlog => Some(Lines::Rising("seconds")),
             AlertKind::GatewaySpool => Some(Lines::Rising("per cent of its room")),
             AlertKind::CaptureForecast => Some(Lines::Falling("per cent of the quarter's hours")),
             AlertKind::GatewayCertificate => Some(Lines::Falling("days that are left")),
             AlertKind::HourForecast
-            | AlertKind::EarlyWarning
             | AlertKind::NotConvertible
             | AlertKind::AssessmentAtRisk
             | AlertKind::SilentAnalyser
@@ -101,10 +104,33 @@ impl AlertRule {
         u8::try_from(reached).unwrap_or(u8::MAX)
     }
 
+    /// How grave an alert of its kind is at a level.
+    pub fn severity_at(&self, level: u8) -> Severity {
+        self.severity.unwrap_or(self.kind.severity(level))
+    }
+
     /// The highest level that so many windows one after another have reached; 0: none.
     pub fn level_of_count(&self, count: u32) -> u8 {
         let reached = self.counts.iter().take_while(|line| count >= **line).count();
         u8::try_from(reached).unwrap_or(u8::MAX)
+    }
+
+    /// So long it must last before it is told.
+    pub fn hold(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.hold_s))
+    }
+
+    /// So long it must be over before the episode ends.
+    pub fn clear(&self) -> Hysteresis {
+        Hysteresis(SignedDuration::from_secs(i64::from(self.clear_s)))
+    }
+
+    /// The alert at a level, as grave as the rule has it.
+    #[must_use]
+    pub fn grade(&self, alert: Alert, level: u8) -> Alert {
+        let graded = alert.at_level(level);
+        let severity = self.severity.unwrap_or(graded.severity);
+        Alert { severity, ..graded }
     }
 
     /// The same for lines that fall: a rate that must not be below.

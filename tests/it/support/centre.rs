@@ -100,9 +100,11 @@ impl Centre {
     /// Starts one; `mqtt` is appended to the section about the broker.
     pub async fn start_with(database: &str, broker: u16, mqtt: &str, more: &str) -> Centre {
         cems::telemetry::start_logging(cems::telemetry::LogFormat::Text);
+        // Endpoints of tests are on this machine.
+        let alerting = if more.contains("[alerting]") { "" } else { "[alerting]\nallow_private = true\n" };
         let text = format!(
             "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n{mqtt}\
-             [http]\nlisten = \"127.0.0.1:0\"\n{more}"
+             [http]\nlisten = \"127.0.0.1:0\"\n{alerting}{more}"
         );
         Centre::start_by(database, ("127.0.0.1".to_owned(), broker), &text).await
     }
@@ -111,6 +113,15 @@ impl Centre {
     pub async fn start_by(database: &str, broker: (String, u16), text: &str) -> Centre {
         let config = cems::config::central::parse("central.toml", text)
             .unwrap_or_else(|problems| panic!("{problems}"));
+        Centre::start_on(database, broker, config).await
+    }
+
+    /// Starts one by a configuration that is read already.
+    pub async fn start_on(
+        database: &str,
+        broker: (String, u16),
+        config: cems::config::central::Central,
+    ) -> Centre {
         let links = Links { database: database.to_owned(), broker };
         let (reporting, shutdown) = (Reporting::default(), Shutdown::new());
         let running = central::start(&config, &links, reporting.clone(), shutdown.clone()).await.unwrap();

@@ -1,0 +1,60 @@
+//! How a channel fares, as this centre sees it: while it fails one delivery at a time tries for all, so that ten thousand that wait do not
+//! knock together, and the first gets through soon after it works again.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::alert::{Alert, AlertKind};
+use crate::domain::episode::{Observation, WINDOW};
+use crate::store::episode::{Key, Sighting};
+
+/// Between two tries of a channel that fails.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
+
+/// A channel that fails.
+#[derive(Debug, Clone)]
+pub(super) struct Health {
+    /// By the clock, for people.
+    pub since: Timestamp,
+    reason: String,
+    failures: u32,
+    try_at: Option<Instant>,
+}
+
+impl Health {
+    pub(super) fn new(since: Timestamp) -> Health {
+        Health { since, reason: String::new(), failures: 0, try_at: None }
+    }
+
+    /// Whether one may try now.
+    pub(super) fn may_try(&self, now: Instant) -> bool {
+        self.try_at.is_none_or(|at| at <= now)
+    }
+
+    /// Another failure: 1 s, 2 s, 4 s … 30 s, or as long as the channel asked for.
+    pub(super) fn failed(&mut self, now: Instant, after: Option<Duration>, reason: &str) {
+        let wait = Duration::from_secs(1 << self.failures.min(5)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        let wait = after
+            .map_or(wait.mul_f64(0.8 + 0.4 * fastrand::f64()), |after| after.min(Duration::from_hours(1)));
+        self.try_at = Some(now + wait);
+        reason.clone_into(&mut self.reason);
+    }
+}
+
+/// What is told of a channel: that it fails, or that it works again.
+pub(super) fn down(channel: &str, health: Option<&Health>, now: Timestamp) -> Sighting {
+    let since = health.map_or(now, |health| health.since);
+    let mut alert = Alert::new(AlertKind::ChannelDown, since, now);
+    alert.subjects = vec![channel.to_owned()];
+    alert.reason = health.map(|health| health.reason.clone());
+    alert.summary = format!(
+        "channel {channel} has delivered nothing since {since}: {}",
+        health.map_or("", |health| health.reason.as_str())
+    );
+    let subject = channel.to_owned();
+    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::ChannelDown, subject };
+    let observation = Observation { at: now, value: 0.0, above: health.is_some(), level: 1 };
+    Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
+}

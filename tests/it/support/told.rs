@@ -1,0 +1,134 @@
+//! What people are told, as text that a snapshot can hold: the newest alert of a kind and phase as it stands in the database, in both
+//! languages, with a placeholder for every time.
+
+use cems::domain::alert::{Alert, AlertKind};
+use cems::domain::alerting::Language;
+use cems::domain::message::{Context, message, plain};
+use cems::store::migrate::migrate;
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use tokio_postgres::Client;
+
+use crate::support::database::database;
+
+/// Stands for a date, a time, or a date with a time.
+const TIME: &str = "<time>";
+
+/// Dates and times as messages write them: `9` is a run of digits, `A` the name of a month. Longer ones first.
+const TIMES: [&str; 14] = [
+    "the year 9",
+    "9年第9季度",
+    "9年9月9日",
+    "9年9月",
+    "9月9日",
+    "9年",
+    "9日",
+    "9:9:9",
+    "9:9",
+    "9-9-9",
+    "9 A 9",
+    "9 A",
+    "Q9 9",
+    "A 9",
+];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The newest alert of a kind and phase, in zh and en, title first.
+pub async fn told(client: &Client, kind: &str, phase: &str) -> (String, String) {
+    let sql =
+        "SELECT body FROM alert WHERE kind = $1 AND phase = $2 ORDER BY created_at DESC, id DESC LIMIT 1";
+    let rows = client.query(sql, &[&kind, &phase]).await.unwrap();
+    let row = rows.first().unwrap_or_else(|| panic!("nobody was told of {kind}, {phase}"));
+    said(&serde_json::from_value(row.get(0)).unwrap())
+}
+
+/// One alert in zh and en.
+pub fn said(alert: &Alert) -> (String, String) {
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let say = |language| without_times(&plain(&message(alert, language, &Context::default(), &zone)));
+    (say(Language::Zh), say(Language::En))
+}
+
+/// The text with a placeholder for every time.
+fn without_times(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        // The digits of a name are no time.
+        let is_start = !kept.ends_with(|before: char| before.is_ascii_alphanumeric());
+        match TIMES.iter().filter(|_| is_start).find_map(|pattern| {
+            // What looks like a year is an hour when a minute follows.
+            let is_hour = |length: &usize| pattern.ends_with(" 9") && rest[*length..].starts_with(':');
+            length_of(pattern, rest).filter(|length| !is_hour(length))
+        }) {
+            Some(length) => {
+                // A date before a time is one time with it.
+                if kept.trim_end_matches(' ').ends_with(TIME) {
+                    kept.truncate(kept.trim_end_matches(' ').len());
+                } else {
+                    kept.push_str(TIME);
+                }
+                rest = &rest[length..];
+            }
+            None => {
+                kept.push(letter);
+                rest = &rest[letter.len_utf8()..];
+            }
+        }
+    }
+    kept
+}
+
+/// How many bytes a pattern takes at the beginning of a text.
+fn length_of(pattern: &str, text: &str) -> Option<usize> {
+    let mut rest = text;
+    for part in pattern.chars() {
+        rest = match part {
+            '9' => {
+                let after = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                (after.len() < rest.len()).then_some(after)?
+            }
+            'A' => {
+                let after = MONTHS.iter().find_map(|month| rest.strip_prefix(month))?;
+                let is_longer = after.starts_with(|letter: char| letter.is_ascii_alphabetic());
+                (!is_longer).then_some(after)?
+            }
+            other => rest.strip_prefix(other)?,
+        };
+    }
+    // What looks like a year may be the hour of a time.
+    let mut after = rest.chars();
+    let goes_on = after.next() == Some(':') && after.next().is_some_and(|next| next.is_ascii_digit());
+    (!goes_on).then_some(text.len() - rest.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_alert_of_a_kind_and_phase_is_told() {
+    let database = database().await;
+    let mut client = database.client().await;
+    migrate(&mut client).await.unwrap();
+    let at = "2026-11-20T19:00:00Z".parse().unwrap();
+    for (seconds, gateway) in [(0, "gw-old"), (60, "gw-new")] {
+        let mut alert = Alert::new(AlertKind::SilentGateway, at, at);
+        alert.gateway = Some(gateway.to_owned());
+        let now = at + SignedDuration::from_secs(seconds);
+        cems::store::alert::put(&client, &alert, (0, 1), now).await.unwrap();
+    }
+    let (zh, en) = told(&client, "silent-gateway", "begun").await;
+    assert!(zh.contains("gw-new") && zh.contains(TIME), "{zh}");
+    assert!(en.contains("gw-new") && en.contains(TIME), "{en}");
+}
+
+#[test]
+fn times_give_way_and_nothing_else_does() {
+    assert_eq!(
+        without_times("03:00–04:00 折算88.0,限值35 mg/m³,连续第2小时"),
+        "<time>–<time> 折算88.0,限值35 mg/m³,连续第2小时"
+    );
+    assert_eq!(without_times("自11月20日03:00起,20日标气合格"), "自<time>起,<time>标气合格");
+    assert_eq!(without_times("since 20 Nov 03:00:02, 59/60 minutes"), "since <time>, 59/60 minutes");
+    assert_eq!(without_times("expires 26 Dec 05:13, since 26 Nov 2026"), "expires <time>, since <time>");
+    assert_eq!(without_times("2026年第4季度;Q4 2026;2026年11月"), "<time>;<time>;<time>");
+    assert_eq!(without_times("20 Nov 2025, Nov 2026, gw-1 2 may fail"), "<time>, <time>, gw-1 2 may fail");
+}
