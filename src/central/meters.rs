@@ -1,10 +1,13 @@
 //! The centre's figures for `/metrics`.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
 use crate::telemetry::Metrics;
 
@@ -14,6 +17,12 @@ const BUCKETS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfChannel {
     channel: String,
+}
+
+/// Figures by rule of alerting.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRule {
+    rule: String,
 }
 
 /// Counters and gauges of one centre.
@@ -29,6 +38,11 @@ pub struct Meters {
     revisions: Counter,
     deliveries: Family<OfChannel, Counter>,
     failed_deliveries: Family<OfChannel, Counter>,
+    waiting_deliveries: Family<OfChannel, Gauge>,
+    dead_deliveries: Family<OfChannel, Gauge>,
+    test_seconds: Family<OfChannel, Gauge<f64, AtomicU64>>,
+    precision: Family<OfRule, Gauge<f64, AtomicU64>>,
+    closed: Family<OfRule, Gauge>,
     backlog: Gauge,
     batch_seconds: Histogram,
     delivery_seconds: Family<OfChannel, Histogram>,
@@ -48,6 +62,11 @@ impl Meters {
             revisions: Counter::default(),
             deliveries: Family::default(),
             failed_deliveries: Family::default(),
+            waiting_deliveries: Family::default(),
+            dead_deliveries: Family::default(),
+            test_seconds: Family::default(),
+            precision: Family::default(),
+            closed: Family::default(),
             backlog: Gauge::default(),
             batch_seconds: Histogram::new(BUCKETS),
             delivery_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
@@ -92,8 +111,41 @@ impl Meters {
             );
             let help = "From an alert's creation to its delivery";
             registry.register("delivery_seconds", help, meters.delivery_seconds.clone());
+            meters.register_people(registry);
         });
         meters
+    }
+
+    fn register_people(&self, registry: &mut Registry) {
+        let help = "Deliveries that wait for a channel";
+        registry.register("deliveries_waiting", help, self.waiting_deliveries.clone());
+        let help = "Deliveries that were given up";
+        registry.register("deliveries_dead", help, self.dead_deliveries.clone());
+        let help = "How long the newest test of the way to people took";
+        registry.register("self_test_seconds", help, self.test_seconds.clone());
+        let help = "Share of closed episodes of a rule of alerting whose reason confirms the alert, in 90 days";
+        registry.register("alert_precision", help, self.precision.clone());
+        let help = "Closed episodes of a rule of alerting in 90 days";
+        registry.register("alerts_closed", help, self.closed.clone());
+    }
+
+    /// What waits on a channel and what was given up.
+    pub fn deliveries_waiting(&self, channel: &str, waiting: i64, dead: i64) {
+        let of = OfChannel { channel: channel.to_owned() };
+        self.waiting_deliveries.get_or_create(&of).set(waiting);
+        self.dead_deliveries.get_or_create(&of).set(dead);
+    }
+
+    /// How long the newest test by a channel took.
+    pub fn tested(&self, channel: &str, seconds: f64) {
+        self.test_seconds.get_or_create(&OfChannel { channel: channel.to_owned() }).set(seconds);
+    }
+
+    /// How often a rule was right, of so many closed episodes.
+    pub fn precision(&self, rule: &str, share: f64, closed: u64) {
+        let of = OfRule { rule: rule.to_owned() };
+        self.precision.get_or_create(&of).set(share);
+        self.closed.get_or_create(&of).set(i64::try_from(closed).unwrap_or(i64::MAX));
     }
 
     /// A batch was committed.

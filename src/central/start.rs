@@ -18,6 +18,7 @@ use crate::central::notify::Courier;
 use crate::central::notify::alertmanager::Posters;
 use crate::central::notify::channel::Post;
 use crate::central::notify::dispatch::Dispatcher;
+use crate::central::notify::figures::Figures;
 use crate::central::notify::trust::Trust;
 use crate::central::pipeline::{Shared, Writer};
 use crate::central::reckoning::Reckoner;
@@ -150,6 +151,9 @@ pub async fn start(
         self_test: config.self_test.clone(),
     };
     tasks.spawn(trust.run(shutdown.clone()));
+    let figures =
+        Figures { session: session(), frames: shared.frames.clone(), meters: shared.meters.clone() };
+    tasks.spawn(figures.run(shutdown.clone()));
     let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
     let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));

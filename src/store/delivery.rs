@@ -183,6 +183,16 @@ pub async fn put_back(client: &Client, of: &[&Waiting], now: Timestamp) -> Resul
     execute(client, sql, &[&alerts, &channels, &recipients, &steps, &now]).await.map(|_rows| ())
 }
 
+/// By channel, how many deliveries wait and how many were given up.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn backlog(client: &Client) -> Result<Vec<(String, i64, i64)>, Failure> {
+    let sql = "SELECT n.name, (SELECT count(*) FROM delivery d WHERE d.channel_id = n.id AND d.state = 'waiting'), \
+         (SELECT count(*) FROM delivery d WHERE d.channel_id = n.id AND d.state = 'dead') FROM notify_channel n WHERE n.enabled";
+    Ok(query(client, sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
 /// Takes a channel with a limit for this centre, or goes on holding it; `None`: another one has it. Gives when it sent lately.
 ///
 /// # Errors

@@ -82,6 +82,17 @@ pub async fn results(client: &Client, id: &str) -> Result<Vec<Tested>, Failure> 
         .collect())
 }
 
+/// By channel, how long the newest test that got through took, seconds.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn newest(client: &Client) -> Result<Vec<(String, f64)>, Failure> {
+    let sql = "SELECT DISTINCT ON (n.name) n.name, extract(epoch FROM d.delivered_at - d.created_at)::float8 \
+         FROM (SELECT id FROM alert WHERE kind = 'self-test' ORDER BY created_at DESC LIMIT 100) a JOIN delivery d ON d.alert_id = a.id \
+         JOIN notify_channel n ON n.id = d.channel_id WHERE d.state = 'delivered' ORDER BY n.name, d.delivered_at DESC";
+    Ok(query(client, sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// Whether a periodic test is due, and it is ours to make: in a transaction, so that of several centres one makes it.
 ///
 /// # Errors

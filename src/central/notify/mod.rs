@@ -33,6 +33,8 @@ mod call;
 pub mod dispatch;
 /// Whether the way to people can be trusted.
 pub mod trust;
+/// What `/metrics` says of it.
+pub mod figures;
 /// How channels fare.
 mod health;
 /// The words of a delivery.

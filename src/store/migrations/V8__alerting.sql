@@ -86,6 +86,8 @@ ALTER TABLE delivery ADD COLUMN recipient text NOT NULL DEFAULT '', ADD COLUMN a
 DROP INDEX delivery_waiting;
 CREATE INDEX delivery_waiting ON delivery (channel_id, urgency DESC, next_at) WHERE state = 'waiting';
 CREATE INDEX delivery_fail_over ON delivery (fail_over_at) WHERE fail_over_at IS NOT NULL;
+CREATE INDEX delivery_dead ON delivery (channel_id) WHERE state = 'dead';
+CREATE INDEX alert_self_test ON alert (created_at) WHERE kind = 'self-test';
 COMMENT ON COLUMN delivery.recipient IS 'What the channel calls whom it reaches; empty: the channel itself';
 COMMENT ON COLUMN delivery.urgency IS 'Severity, 0 notice to 3 critical: the gravest go first';
 COMMENT ON COLUMN delivery.address IS 'Which of the person''s addresses, from 0';
