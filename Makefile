@@ -21,7 +21,7 @@ RUNS ?= 10000000
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-setup: ## Install PostgreSQL and mosquitto when they are missing (Debian, Ubuntu)
+setup: ## Install PostgreSQL, mosquitto and Alertmanager when they are missing (Debian, Ubuntu)
 	@deploy/install-servers.sh
 
 demo: setup ## Run a plant, a gateway and the centre here; Ctrl-C stops all (make demo DEMO=--once ends by itself)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL and mosquitto (and a C compiler) when they are missing, by apt-get, with sudo when we are not root. Says each step before it does it.
+# Installs PostgreSQL, mosquitto and, for the tests, Prometheus Alertmanager (and a C compiler) when they are missing, by apt-get, with sudo when we are not root. Says each step before it does it.
 #
 # Debian starts the services of what it installs. We need only the programs (the demo and the tests run servers of their own), so
 # a service that was not there before is stopped and disabled afterwards. A service that was there is left alone. This touches
-# nothing but the two services that are new; a policy-rc.d, the alternative, would hold for the whole system for a while, and for
+# nothing but the services that are new; a policy-rc.d, the alternative, would hold for the whole system for a while, and for
 # ever when we are interrupted.
 set -euo pipefail
 
@@ -12,11 +12,13 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 found() { PATH="$PATH:/usr/sbin:/usr/local/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
 has_postgres() { found postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+has_alertmanager() { found prometheus-alertmanager; }
 has_mosquitto() { found mosquitto && found mosquitto_passwd; }
 
 missing() {
     has_postgres || printf 'postgresql '
     has_mosquitto || printf 'mosquitto '
+    has_alertmanager || printf 'prometheus-alertmanager '
     found setpriv || printf 'util-linux '
     # rustc links with the C compiler's linker, and one dependency has parts in C.
     found cc || printf 'gcc libc6-dev '
@@ -26,11 +28,11 @@ found cargo || fail "cargo was not found on PATH; install the Rust toolchain fro
 
 read -r -a packages <<<"$(missing)"
 if [ ${#packages[@]} -eq 0 ]; then
-    step "PostgreSQL and mosquitto are installed"
+    step "PostgreSQL, mosquitto and Alertmanager are installed"
     exit 0
 fi
 found apt-get || fail "missing: ${packages[*]}. This machine has no apt-get; install PostgreSQL (13 or later: postgres and initdb), \
-mosquitto (2.0 or later: mosquitto and mosquitto_passwd), setpriv (util-linux) and a C compiler (cc) with its own package manager, put them on PATH, and try again"
+mosquitto (2.0 or later: mosquitto and mosquitto_passwd), Alertmanager (as prometheus-alertmanager; for the tests only), setpriv (util-linux) and a C compiler (cc) with its own package manager, put them on PATH, and try again"
 
 wanted=("${packages[@]}")
 
@@ -61,7 +63,7 @@ for attempt in 1 2 3; do
 done
 
 for service in "${wanted[@]}"; do
-    [ "$service" = postgresql ] || [ "$service" = mosquitto ] || continue
+    [[ "$service" =~ ^(postgresql|mosquitto|prometheus-alertmanager)$ ]] || continue
     if [ -d /run/systemd/system ]; then
         step "systemctl disable --now $service, which apt-get has just started and nobody asked for"
         "${as_root[@]}" systemctl disable --now "$service" || step "could not; the service $service may be running"

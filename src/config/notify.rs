@@ -83,12 +83,13 @@ impl NotifyKind {
     /// The keys it must have and those that it may have, besides `name`, `kind` and `enabled`.
     const fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            NotifyKind::Webhook => (&["url"], &["secret", "per_minute", "broadcast"]),
             NotifyKind::Log => (&[], &["broadcast"]),
             NotifyKind::Smtp => {
                 (&["host", "from"], &["port", "tls", "user", "secret", "to", "per_minute", "broadcast"])
             }
-            NotifyKind::Dingtalk | NotifyKind::Feishu => (&["url"], &["secret", "per_minute", "broadcast"]),
+            NotifyKind::Webhook | NotifyKind::Dingtalk | NotifyKind::Feishu => {
+                (&["url"], &["secret", "per_minute", "broadcast"])
+            }
             NotifyKind::Wecom => (&["url"], &["secret", "format", "per_minute", "broadcast"]),
             NotifyKind::Http => (
                 &["url"],
@@ -149,6 +150,7 @@ impl Keys<'_, '_> {
     }
 
     /// `None` only after a problem.
+    #[expect(clippy::option_option, reason = "as Section::optional has it: wrong, absent, or there")]
     fn one<T>(&mut self, key: &str, check: Check<'_, T>) -> Option<Option<T>> {
         if self.refused(key) {
             return Some(None);

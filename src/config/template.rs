@@ -152,11 +152,11 @@ impl Escape {
                 to.push_str(inner.unwrap_or_default());
             }
             Escape::Percent => {
-                percent(value, to, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+                percent(value, to, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
             }
             Escape::Header => percent(value, to, |byte| (0x20..0x7f).contains(&byte)),
             Escape::Plain => {
-                to.extend(value.chars().filter(|letter| *letter == '\n' || !letter.is_control()))
+                to.extend(value.chars().filter(|letter| *letter == '\n' || !letter.is_control()));
             }
         }
     }

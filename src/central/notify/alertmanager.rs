@@ -97,7 +97,7 @@ impl Posters {
             outbox: Arc::clone(&self.outbox),
             channel,
             told: Told::default(),
-            failing: None,
+            noted: Noted::Nothing,
         }
     }
 }
@@ -122,6 +122,15 @@ struct Told {
     failures: u32,
 }
 
+/// What the table says about a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    /// We do not know yet.
+    Nothing,
+    Works,
+    Fails,
+}
+
 /// Tells one Alertmanager.
 struct Poster {
     session: Session,
@@ -130,7 +139,7 @@ struct Poster {
     channel: Channel,
     told: Told,
     /// What is noted about the channel.
-    failing: Option<Option<String>>,
+    noted: Noted,
 }
 
 impl Poster {
@@ -190,20 +199,18 @@ impl Poster {
 
     /// Keeps with the channel whether it works; said once.
     async fn note(&mut self, failure: Option<String>) -> Result<(), Failure> {
-        let is_news = match (&self.failing, &failure) {
-            (None, _) => true,
-            (Some(before), now) => before.is_some() != now.is_some(),
-        };
-        if !is_news {
+        let now = if failure.is_some() { Noted::Fails } else { Noted::Works };
+        if self.noted == now {
             return Ok(());
         }
         let channel = &self.channel.name;
-        match &failure {
-            Some(reason) => tracing::warn!(channel, reason, "an Alertmanager is not told what is active"),
-            None => tracing::info!(channel, "an Alertmanager is told what is active"),
+        if let Some(reason) = &failure {
+            tracing::warn!(channel, reason, "an Alertmanager is not told what is active");
+        } else {
+            tracing::info!(channel, "an Alertmanager is told what is active");
         }
         note(self.session.client().await?, self.channel.id, failure.as_deref(), clock::now()).await?;
-        self.failing = Some(failure);
+        self.noted = now;
         Ok(())
     }
 

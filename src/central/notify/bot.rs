@@ -20,7 +20,7 @@ pub(super) struct Dialect {
 }
 
 /// After "too many", a bot is left alone so long.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 impl Dialect {
     /// What an answer means.

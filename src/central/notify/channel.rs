@@ -126,14 +126,15 @@ impl<'s> Sending<'s> {
     /// # Errors
     /// [`Answer::Later`] when the stored settings cannot be read.
     pub fn by(post: &'s Post, channel: &'s Channel) -> Result<Sending<'s>, Answer> {
-        let settings = match &channel.settings {
-            Value::Null => Settings::default(),
-            settings => serde_json::from_value(settings.clone()).map_err(|error| {
+        let settings = if channel.settings.is_null() {
+            Settings::default()
+        } else {
+            serde_json::from_value(channel.settings.clone()).map_err(|error| {
                 later(format!(
                     "the settings of {} cannot be read: {error}; save the channel again",
                     channel.name
                 ))
-            })?,
+            })?
         };
         Ok(Sending { post, channel, settings, keys: Keyring::of(&post.secrets) })
     }

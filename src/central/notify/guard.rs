@@ -198,16 +198,18 @@ pub fn is_public(ip: IpAddr) -> bool {
 
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
-    let special = match (a, b, c) {
-        // This network, private, loopback, multicast, reserved and broadcast.
-        (0 | 10 | 127 | 224..=255, _, _) => true,
-        // Shared by carriers (100.100.100.200 tells a cloud machine's secrets), link-local (169.254.169.254 does too), private.
-        (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _) | (192, 168, _) => true,
-        // Protocols, documentation, the old 6to4 relay, benchmarks.
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => true,
-        _ => false,
-    };
-    !special
+    // This network, private, loopback, multicast, reserved and broadcast; shared by carriers (100.100.100.200 tells a cloud machine's
+    // secrets); link-local (169.254.169.254 does too); private.
+    let inside = matches!(
+        (a, b),
+        (0 | 10 | 127 | 224..=255, _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168)
+    );
+    // Protocols, documentation, the old 6to4 relay, benchmarks.
+    let special = matches!(
+        (a, b, c),
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113)
+    );
+    !inside && !special
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
@@ -216,12 +218,13 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match ip.segments() {
-        // ::, ::1, IPv4 mapped, translated and compatible.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => within(high, low),
-        [0x2002, high, low, ..] => within(high, low),
+        // IPv4 mapped, translated, and by 6to4.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, _, _, _, _, _] => within(high, low),
         // Teredo, documentation.
         [0x2001, 0 | 0xdb8, ..] => false,
-        // Only 2000::/3 is given out: not ULA (fd00:ec2::254 tells a cloud machine's secrets), link-local, multicast.
+        // Only 2000::/3 is given out: not ::1, ULA (fd00:ec2::254 tells a cloud machine's secrets), link-local, multicast.
         [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -76,6 +76,7 @@ fn letter(out: &Outgoing<'_>, from: &Address, to: &[Address]) -> Result<Vec<u8>,
         .raw_header(raw("X-Cems-Alert", &id))
         // Whoever is away must not answer us.
         .raw_header(raw("Auto-Submitted", "auto-generated"))
+        .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN);
     for address in to {
         letter = letter.to(Mailbox::new(None, address.clone()));
@@ -109,7 +110,7 @@ async fn connect(sending: &Sending<'_>, domain: &str) -> Result<AsyncSmtpConnect
             Ok(Err(error)) => failure = failed("the mail server cannot be reached", &error),
             Err(_late) => {
                 failure =
-                    later(format!("the mail server did not answer within {} s", LONGEST_CONNECT.as_secs()))
+                    later(format!("the mail server did not answer within {} s", LONGEST_CONNECT.as_secs()));
             }
         }
     }

@@ -56,9 +56,11 @@ fn mail(section: &Section<'_>, channel: &NotifyChannel) {
     let settings = &channel.settings;
     match (&settings.user, &settings.secret) {
         (Some(_), None) => {
-            section.problem("secret", "nothing", "the name of the secret that is the password of user")
+            section.problem("secret", "nothing", "the name of the secret that is the password of user");
         }
-        (None, Some(_)) => section.problem("user", "nothing", "the user whose password the secret is"),
+        (None, Some(_)) => {
+            section.problem("user", "nothing", "the user whose password the secret is");
+        }
         (Some(_), Some(_)) if settings.tls == Some(MailTls::None) => {
             section.problem(
                 "tls",

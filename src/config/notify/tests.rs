@@ -162,7 +162,7 @@ fn keys_that_do_not_go_together_are_told() {
     let http = "[[notify]]\nname = \"h\"\nkind = \"http\"\nurl = \"http://a.cn\"\n";
     let wecom = "[[notify]]\nname = \"w\"\nkind = \"wecom\"\n";
     for (text, key) in [
-        (format!("{smtp}"), "to"),
+        (smtp.to_owned(), "to"),
         (format!("{smtp}to = [\"b@a.cn\"]\nuser = \"u\""), "secret"),
         (format!("{smtp}to = [\"b@a.cn\"]\nsecret = \"s\""), "user"),
         (format!("{smtp}to = [\"b@a.cn\"]\nuser = \"u\"\nsecret = \"s\"\ntls = \"none\""), "tls"),
