@@ -88,18 +88,26 @@ async fn connect(database: &Database) -> Result<Client, Failure> {
 async fn make(create: Create) -> Result<(), Failure> {
     let name = create.name.trim().to_owned();
     if !is_name(&name) {
-        return Err(Failure::input("--name has 1 to 80 characters on one line; name whom or what the token is for"));
+        return Err(Failure::input(
+            "--name has 1 to 80 characters on one line; name whom or what the token is for",
+        ));
     }
     if create.division.len() > 6 || !create.division.bytes().all(|byte| byte.is_ascii_digit()) {
-        let text = format!("--division is the beginning of a division code, up to six digits; found {:?}", create.division);
+        let text = format!(
+            "--division is the beginning of a division code, up to six digits; found {:?}",
+            create.division
+        );
         return Err(Failure::input(text));
     }
     let by = who(create.by, "--by")?;
     let client = connect(&create.database).await?;
     if let Some(code) = &create.enterprise {
-        let known = store::knows_enterprise(&client, code).await.map_err(|failure| Failure::work(&failure))?;
+        let known =
+            store::knows_enterprise(&client, code).await.map_err(|failure| Failure::work(&failure))?;
         if !known {
-            let text = format!("--enterprise: there is none with the code {code:?}; seed it first, or correct the code");
+            let text = format!(
+                "--enterprise: there is none with the code {code:?}; seed it first, or correct the code"
+            );
             return Err(Failure::input(text));
         }
     }
@@ -116,9 +124,15 @@ async fn make(create: Create) -> Result<(), Failure> {
     };
     let made = store::create(&client, &new, (&by, now)).await.map_err(|failure| Failure::work(&failure))?;
     let Some(token) = made else {
-        return Err(Failure::input(format!("there is a token named {:?}; nothing was made: choose another name", new.name)));
+        return Err(Failure::input(format!(
+            "there is a token named {:?}; nothing was made: choose another name",
+            new.name
+        )));
     };
-    eprintln!("token {:?}, in force until {}; it is shown this once and kept nowhere:", new.name, new.expires_at);
+    eprintln!(
+        "token {:?}, in force until {}; it is shown this once and kept nowhere:",
+        new.name, new.expires_at
+    );
     println!("{token}");
     Ok(())
 }
@@ -129,7 +143,10 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::json!({ "tokens": tokens }));
         return Ok(());
     }
-    println!("{:<24} {:<8} {:<20} {:<20} {:<18} {:<8} scopes", "name", "state", "until", "last used", "enterprise", "division");
+    println!(
+        "{:<24} {:<8} {:<20} {:<20} {:<18} {:<8} scopes",
+        "name", "state", "until", "last used", "enterprise", "division"
+    );
     for token in &tokens {
         let used = token.used_at.map_or("never".to_owned(), |at| second(at).to_string());
         println!(

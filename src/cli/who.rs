@@ -12,7 +12,9 @@ pub(super) fn who(given: Option<String>, option: &str) -> Result<String, Failure
         ))
     })?;
     if !is_name(&named) {
-        return Err(Failure::input(format!("{option} is a name of 1 to {LONGEST_NAME} characters on one line")));
+        return Err(Failure::input(format!(
+            "{option} is a name of 1 to {LONGEST_NAME} characters on one line"
+        )));
     }
     Ok(named)
 }

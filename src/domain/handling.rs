@@ -17,10 +17,18 @@ pub enum Deed {
     /// Takes it: the ladder stops.
     Acknowledge,
     /// Gives it to somebody by name.
-    Assign { to: String },
-    Comment { text: String },
+    Assign {
+        to: String,
+    },
+    Comment {
+        text: String,
+    },
     /// Ends the handling, never without both codes. The episode's own state belongs to the figures.
-    Close { reason: Reason, action: Action, text: Option<String> },
+    Close {
+        reason: Reason,
+        action: Action,
+        text: Option<String>,
+    },
     /// Has opened its page.
     Seen,
 }
@@ -43,23 +51,33 @@ impl Deed {
     /// The field, and what is wrong with it.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let comment = |text: &str| {
-            let fits = !text.trim().is_empty() && text.chars().count() <= LONGEST_COMMENT && !text.contains('\0');
+            let fits =
+                !text.trim().is_empty() && text.chars().count() <= LONGEST_COMMENT && !text.contains('\0');
             fits.then_some(()).ok_or_else(|| {
-                ("text", format!("a comment has 1 to {LONGEST_COMMENT} characters; found {}", text.chars().count()))
+                (
+                    "text",
+                    format!(
+                        "a comment has 1 to {LONGEST_COMMENT} characters; found {}",
+                        text.chars().count()
+                    ),
+                )
             })
         };
         match self {
-            Deed::Acknowledge | Deed::Seen => Ok(()),
             Deed::Assign { to } => is_name(to).then_some(()).ok_or_else(|| {
                 ("to", format!("it is given to somebody by name, 1 to {LONGEST_NAME} characters on one line"))
             }),
-            Deed::Comment { text } => comment(text),
             Deed::Close { reason, text: None, .. } if reason.needs_words() => {
                 let name = reason.name();
-                Err(("text", format!("the reason {name:?} says too little by itself; add a text that says what it was")))
+                Err((
+                    "text",
+                    format!(
+                        "the reason {name:?} says too little by itself; add a text that says what it was"
+                    ),
+                ))
             }
-            Deed::Close { text: Some(text), .. } => comment(text),
-            Deed::Close { text: None, .. } => Ok(()),
+            Deed::Comment { text } | Deed::Close { text: Some(text), .. } => comment(text),
+            Deed::Acknowledge | Deed::Seen | Deed::Close { text: None, .. } => Ok(()),
         }
     }
 }

@@ -106,7 +106,8 @@ mod tests {
         let link = Link { id: [1; 16], expires_at: 1_795_233_600 };
         let text = link.sign(&KEY);
         assert_eq!(Link::read(&[8; 32], &text), Err(Wrong::Tampered([1; 16])));
-        for wrong in ["", "x", "%%%", &text[..53], &format!("{text}A"), &format!("{text}="), &"A".repeat(400)] {
+        for wrong in ["", "x", "%%%", &text[..53], &format!("{text}A"), &format!("{text}="), &"A".repeat(400)]
+        {
             assert_eq!(Link::read(&KEY, wrong), Err(Wrong::Malformed), "{wrong}");
         }
     }

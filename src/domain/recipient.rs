@@ -4,7 +4,12 @@
 pub fn masked(recipient: &str) -> String {
     let letters: Vec<char> = recipient.chars().collect();
     let part = |from: usize, to: usize| -> String {
-        letters.iter().skip(from).take(to.saturating_sub(from)).filter(|letter| !letter.is_control()).collect()
+        letters
+            .iter()
+            .skip(from)
+            .take(to.saturating_sub(from))
+            .filter(|letter| !letter.is_control())
+            .collect()
     };
     let digits = letters.iter().filter(|letter| letter.is_ascii_digit()).count();
     if let Some(at) = letters.iter().rposition(|letter| *letter == '@').filter(|at| *at > 0) {

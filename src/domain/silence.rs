@@ -125,7 +125,10 @@ impl Silence {
             }
         }
         if long(&self.reason, REASON) || self.reason.contains('\0') {
-            return Err(("reason", format!("a reason has 1 to {REASON} characters; say why nobody is to be told")));
+            return Err((
+                "reason",
+                format!("a reason has 1 to {REASON} characters; say why nobody is to be told"),
+            ));
         }
         if long(&self.author, AUTHOR) || self.author.contains('\0') {
             return Err(("author", format!("an author has 1 to {AUTHOR} characters")));
@@ -139,7 +142,9 @@ impl Silence {
         }
         if self.until.duration_since(self.from) > LONGEST {
             let days = self.until.duration_since(self.from).as_hours().div_euclid(24);
-            let text = format!("it lasts at most 90 days; found {days}; change the rule if it is to be quiet for longer");
+            let text = format!(
+                "it lasts at most 90 days; found {days}; change the rule if it is to be quiet for longer"
+            );
             return Err(("until", text));
         }
         if self.from.duration_since(now) > AHEAD {
@@ -157,13 +162,10 @@ impl Silence {
                 self.covers.enterprise.as_ref() == Some(own) && self.audience == Some(Audience::Enterprise)
             }
         };
-        enterprise && reach.division.is_empty()
-            || enterprise
-                && self
-                    .covers
-                    .division
-                    .as_deref()
-                    .is_some_and(|division| division.starts_with(&reach.division))
+        let division = self.covers.division.as_deref();
+        enterprise
+            && (reach.division.is_empty()
+                || division.is_some_and(|division| division.starts_with(&reach.division)))
     }
 
     /// Whether an alert is not told to an audience at a moment because of it.

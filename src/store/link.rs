@@ -58,14 +58,17 @@ pub async fn known_key(client: &Client) -> Result<Option<Key>, Failure> {
 
 fn read(bytes: &[u8]) -> Result<Key, Failure> {
     bytes.try_into().map_err(|_length: std::array::TryFromSliceError| {
-        Failure::Refused("the key that signs links does not have 32 bytes; remove its row, and another is made".to_owned())
+        Failure::Refused(
+            "the key that signs links does not have 32 bytes; remove its row, and another is made".to_owned(),
+        )
     })
 }
 
 /// Bytes that nobody can guess.
 pub(super) fn random() -> Result<[u8; 32], Failure> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Unavailable(format!("the system has no randomness: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::Unavailable(format!("the system has no randomness: {error}")))?;
     Ok(bytes)
 }
 
@@ -81,7 +84,16 @@ pub async fn make(client: &Client, key: &Key, link: &NewLink<'_>, now: Timestamp
     execute(
         client,
         insert,
-        &[&id.to_string(), &outlet_id, &episode, &link.alert_id, &link.audience.name(), &link.person, &now, &link.expires_at],
+        &[
+            &id.to_string(),
+            &outlet_id,
+            &episode,
+            &link.alert_id,
+            &link.audience.name(),
+            &link.person,
+            &now,
+            &link.expires_at,
+        ],
     )
     .await?;
     Ok(Link { id: id.into_bytes(), expires_at: link.expires_at.as_second() }.sign(key))

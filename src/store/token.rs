@@ -56,7 +56,16 @@ pub async fn create(
     let made = execute(
         client,
         insert,
-        &[&new.name, &hash(&token).as_slice(), &scopes, &new.reach.enterprise, &new.reach.division, &now, &by, &new.expires_at],
+        &[
+            &new.name,
+            &hash(&token).as_slice(),
+            &scopes,
+            &new.reach.enterprise,
+            &new.reach.division,
+            &now,
+            &by,
+            &new.expires_at,
+        ],
     )
     .await?;
     Ok((made == 1).then_some(token))
@@ -99,7 +108,8 @@ pub async fn revoke(
     name: &str,
     (by, now): (&str, Timestamp),
 ) -> Result<Option<TokenRow>, Failure> {
-    let update = "UPDATE api_token SET revoked_at = $2, revoked_by = $3 WHERE name = $1 AND revoked_at IS NULL";
+    let update =
+        "UPDATE api_token SET revoked_at = $2, revoked_by = $3 WHERE name = $1 AND revoked_at IS NULL";
     execute(client, update, &[&name, &now, &by]).await?;
     let sql = format!("SELECT {COLUMNS} FROM api_token WHERE name = $1");
     Ok(query_opt(client, &sql, &[&name]).await?.as_ref().map(row))
@@ -110,7 +120,8 @@ pub async fn revoke(
 /// # Errors
 /// [`Failure`] when the database does not answer.
 pub async fn find(client: &Client, hash: &[u8; 32], now: Timestamp) -> Result<Option<TokenRow>, Failure> {
-    let sql = format!("SELECT {COLUMNS} FROM api_token WHERE hash = $1 AND revoked_at IS NULL AND expires_at > $2");
+    let sql =
+        format!("SELECT {COLUMNS} FROM api_token WHERE hash = $1 AND revoked_at IS NULL AND expires_at > $2");
     let found = query_opt(client, &sql, &[&hash.as_slice(), &now]).await?.as_ref().map(row);
     if let Some(token) = &found
         && token.used_at.is_none_or(|used_at| now.duration_since(used_at).as_secs() >= 60)

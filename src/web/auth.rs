@@ -137,7 +137,8 @@ async fn caller(web: &Web, headers: &HeaderMap, needed: Permission) -> Result<Ca
         return Ok(Caller { name: "nobody".into(), reach: Reach::default() });
     };
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token =
+        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let token = token.filter(|token| is_token(token)).unwrap_or_default();
     let hash = store::hash(token);
     if web.guard.wrong.is_over() && !web.guard.was_right(&hash) {
@@ -158,7 +159,8 @@ async fn caller(web: &Web, headers: &HeaderMap, needed: Permission) -> Result<Ca
         ));
     };
     if !found.scopes.iter().any(|scope| scope == needed.name()) {
-        let text = format!("this token may not do that: it lacks the scope {}; make one that has it", needed.name());
+        let text =
+            format!("this token may not do that: it lacks the scope {}; make one that has it", needed.name());
         return Err(Refused::NotAllowed { text });
     }
     let reach = Reach { enterprise: found.enterprise, division: found.division };

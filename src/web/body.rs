@@ -21,7 +21,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Refused> {
-        let Json(body) = Json::<T>::from_request(request, state).await.map_err(|rejection| told(&rejection))?;
+        let Json(body) =
+            Json::<T>::from_request(request, state).await.map_err(|rejection| told(&rejection))?;
         Ok(Body(body))
     }
 }
@@ -39,15 +40,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for BodyOrNot
     }
 }
 
-const KIND: Refused = Refused::Kind { text: "a body is JSON: send it with the header Content-Type: application/json" };
+const KIND: Refused =
+    Refused::Kind { text: "a body is JSON: send it with the header Content-Type: application/json" };
 
 fn told(rejection: &JsonRejection) -> Refused {
     match rejection {
         JsonRejection::MissingJsonContentType(_) => KIND,
         JsonRejection::BytesRejection(rejection) => unread(rejection),
         // The enum may grow; whatever else is wrong is wrong with the text.
-        other => {
-            let text = other.body_text();
+        JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) | _ => {
+            let text = rejection.body_text();
             let cause = text.split_once(": ").map_or(text.as_str(), |(_, cause)| cause);
             let cause: String = cause.chars().take(200).collect();
             Refused::parameter("body", format!("the body does not fit: {cause}; see /api/v1/openapi.json"))

@@ -156,7 +156,7 @@ async fn carry_out(web: &Web, link: &Stored, sent: Sent, wanted: Option<Language
     };
     if deed.check().is_err() {
         let needs_words = matches!(&deed, Deed::Close { text: None, .. });
-        let notice = if needs_words { words.missing_words } else { words.missing_text };
+        let notice = if needs_words { words.missing_more } else { words.missing_text };
         return wrong(web, link, wanted, notice).await;
     }
     let by = if by.is_empty() { "?".to_owned() } else { by };
@@ -287,15 +287,16 @@ async fn shown(
     let only = (link.audience == Audience::Enterprise).then_some(Audience::Enterprise);
     let actions = actions(client, key, only).await.map_err(not_now)?;
     lease.keep();
-    let alert = alert.and_then(|alert| serde_json::from_value::<Alert>(alert.body).ok()).ok_or(Why::Nothing)?;
-    let line = lines.iter().find(|line| line.audience == link.audience.name()).ok_or(Why::Nothing)?;
+    let alert =
+        alert.and_then(|alert| serde_json::from_value::<Alert>(alert.body).ok()).ok_or(Why::Nothing)?;
+    let own = lines.iter().find(|line| line.audience == link.audience.name()).ok_or(Why::Nothing)?;
     let language = wanted.unwrap_or_else(|| own_language(web, link));
     let others = if only.is_some() { Vec::new() } else { reached(&lines, &actions, link.audience) };
-    let context = Context { link: None, acknowledge_by: line.next_at, others };
+    let context = Context { link: None, acknowledge_by: own.next_at, others };
     let facts = page::Facts {
         message: &message(&alert, language, &context, &web.zone),
         link,
-        line,
+        line: own,
         actions: &actions,
         asks_name: person(web, link).is_none(),
         notice,
@@ -309,11 +310,14 @@ fn reached(lines: &[Line], actions: &[ActionRow], own: Audience) -> Vec<(Audienc
     let of = |audience: Audience| {
         let line = lines.iter().find(|line| line.audience == audience.name())?;
         let seen = actions.iter().any(|row| row.audience == audience.name() && row.what == "seen");
-        Some((audience, match &line.acknowledged_by {
-            Some(by) => Reached::Acknowledged { by: by.clone() },
-            None if seen => Reached::Seen,
-            None => Reached::Unread,
-        }))
+        Some((
+            audience,
+            match &line.acknowledged_by {
+                Some(by) => Reached::Acknowledged { by: by.clone() },
+                None if seen => Reached::Seen,
+                None => Reached::Unread,
+            },
+        ))
     };
     Audience::ALL.into_iter().filter(|audience| *audience != own).filter_map(of).collect()
 }

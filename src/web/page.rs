@@ -37,9 +37,8 @@ pub(super) async fn page(
     let refresh = parameters.word("refresh", &[("on", true), ("off", false)])?.unwrap_or(true);
     let now = clock::now();
     let plant = web.plant();
-    let reached = |outlet: &&Arc<Outlet>| {
-        caller.reach.covers(&outlet.enterprise.code, &outlet.enterprise.division)
-    };
+    let reached =
+        |outlet: &&Arc<Outlet>| caller.reach.covers(&outlet.enterprise.code, &outlet.enterprise.division);
     let all: Vec<Arc<Outlet>> = plant.outlets.iter().filter(reached).cloned().collect();
     let outlets = all.get(..OUTLETS).unwrap_or(&all);
     let mut notes = Vec::new();

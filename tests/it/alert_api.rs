@@ -57,18 +57,23 @@ async fn acknowledging_stops_the_ladder_once_and_closing_needs_both_codes() {
     let (status, answer) = post("/close", closing.clone()).await;
     assert_eq!((status, &answer["done"]), (200, &true.into()), "{answer}");
     assert_eq!(answer["episode"]["state"], "open", "the episode's own state belongs to the figures");
-    let line = answer["episode"]["handling"].as_array().unwrap().iter().find(|line| line["audience"] == "bureau");
-    assert_eq!((&line.unwrap()["reason"], &line.unwrap()["action"]), (&"treatment-failure".into(), &"repaired".into()));
+    let line =
+        answer["episode"]["handling"].as_array().unwrap().iter().find(|line| line["audience"] == "bureau");
+    assert_eq!(
+        (&line.unwrap()["reason"], &line.unwrap()["action"]),
+        (&"treatment-failure".into(), &"repaired".into())
+    );
     let (status, answer) = post("/close", closing).await;
     assert_eq!((status, &answer["done"]), (200, &false.into()));
     assert_eq!(post("/acknowledge", json!({})).await.0, 409);
     let (status, answer) = told.ask(&told.path(""), Some(&token), None).await;
     assert_eq!(status, 200);
-    let what: Vec<&str> = answer["actions"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    let what: Vec<&str> =
+        answer["actions"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(what.iter().filter(|what| **what != "told").count(), 4, "{what:?}");
     assert_eq!(answer["alerts"][0]["phase"], "begun");
     assert_eq!(told.ask("/api/v1/episodes/999999", Some(&token), None).await.0, 404);
-    assert_eq!(told.ask("/api/v1/episodes/x/close", Some(&token), Some(json!({}))).await.0, 404);
+    assert_eq!(told.ask("/api/v1/episodes/x/acknowledge", Some(&token), Some(json!({}))).await.0, 404);
     told.world.centre.stop().await;
 }
 
@@ -78,7 +83,8 @@ async fn twenty_at_once_and_one_has_it() {
     let token = told.token("console", "alerts:write", &[]);
     let url = told.world.centre.url(&told.path("/acknowledge"));
     let ask = |number: usize| {
-        let request = told.http.post(&url).bearer_auth(&token).json(&json!({ "by": format!("person {number}") }));
+        let request =
+            told.http.post(&url).bearer_auth(&token).json(&json!({ "by": format!("person {number}") }));
         async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
     };
     let answers = futures_util::future::join_all((0..20).map(ask)).await;
@@ -107,7 +113,10 @@ async fn an_enterprise_sees_and_changes_nothing_of_others() {
         assert_eq!(told.ask(&told.path(""), Some(token), None).await.0, 404);
         assert_eq!(told.ask(&format!("/api/v1/alerts/{}", told.alert), Some(token), None).await.0, 404);
         assert_eq!(told.ask("/api/v1/outlets/demo-cement-kiln/scans", Some(token), None).await.0, 404);
-        assert_eq!(told.ask("/api/v1/outlets/demo-cement-kiln/averages?period=hour", Some(token), None).await.0, 404);
+        assert_eq!(
+            told.ask("/api/v1/outlets/demo-cement-kiln/averages?period=hour", Some(token), None).await.0,
+            404
+        );
         for (more, body) in [
             ("/acknowledge", json!({})),
             ("/assign", json!({ "to": "me" })),
@@ -120,14 +129,20 @@ async fn an_enterprise_sees_and_changes_nothing_of_others() {
     }
     assert_eq!(told.fingerprint().await, before);
     let codes = |answer: Value| -> Vec<String> {
-        answer["outlets"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+        answer["outlets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["code"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(codes(told.ask("/api/v1/outlets", Some(&own), None).await.1), ["demo-cement-kiln"]);
     assert_eq!(codes(told.ask("/api/v1/outlets", Some(&elsewhere), None).await.1), Vec::<String>::new());
     assert_eq!(codes(told.ask("/api/v1/outlets", Some(&district), None).await.1).len(), 3);
 
     // The bureau says something; the enterprise does not hear of it.
-    let (status, answer) = told.ask(&told.path("/acknowledge"), Some(&district), Some(json!({ "by": "inspector" }))).await;
+    let (status, answer) =
+        told.ask(&told.path("/acknowledge"), Some(&district), Some(json!({ "by": "inspector" }))).await;
     assert_eq!(status, 200, "{answer}");
     let (status, answer) = told.ask(&told.path(""), Some(&own), None).await;
     assert_eq!(status, 200);
@@ -155,7 +170,11 @@ async fn silences_have_an_end_a_reason_and_an_author() {
     assert_eq!((status, &made["author"], &made["audience"]), (200, &"bureau".into(), &Value::Null), "{made}");
     let (status, its) = told.ask("/api/v1/silences", Some(&own), Some(silence(covers.clone()))).await;
     assert_eq!(status, 200, "{its}");
-    assert_eq!((&its["audience"], &its["covers"]["enterprise"]), (&"enterprise".into(), &OWN.into()), "never the bureau");
+    assert_eq!(
+        (&its["audience"], &its["covers"]["enterprise"]),
+        (&"enterprise".into(), &OWN.into()),
+        "never the bureau"
+    );
     let before = told.fingerprint().await;
     let far = (cems::clock::now() + jiff::SignedDuration::from_hours(24 * 91)).to_string();
     for (body, status, field) in [
@@ -163,7 +182,11 @@ async fn silences_have_an_end_a_reason_and_an_author() {
         (silence(json!({ "outlet": "" })), 400, "covers.outlet"),
         (silence(json!({ "plant": "x" })), 400, "body"),
         (json!({ "kind": "silence", "covers": covers, "until": far, "reason": "x" }), 400, "until"),
-        (json!({ "kind": "silence", "covers": covers, "until": "2020-01-01T00:00:00Z", "reason": "x" }), 400, "until"),
+        (
+            json!({ "kind": "silence", "covers": covers, "until": "2020-01-01T00:00:00Z", "reason": "x" }),
+            400,
+            "until",
+        ),
         (json!({ "kind": "silence", "covers": covers, "until": until, "reason": " " }), 400, "reason"),
         (json!({ "kind": "silence", "covers": covers, "reason": "for ever" }), 400, "body"),
         (json!({ "kind": "quiet", "covers": covers, "until": until, "reason": "x" }), 400, "body"),
@@ -208,7 +231,11 @@ async fn rules_say_how_often_they_were_right_and_recipients_are_masked() {
     let closing = json!({ "reason": "instrument-fault", "action": "recalibrated" });
     told.ask(&told.path("/close"), Some(&token), Some(closing)).await;
     let (_, answer) = told.ask("/api/v1/rules", Some(&token), None).await;
-    assert_eq!(rule(&answer), json!({ "closed": 1, "confirmed": 0, "share": 0.0 }), "the instrument, not the emission");
+    assert_eq!(
+        rule(&answer),
+        json!({ "closed": 1, "confirmed": 0, "share": 0.0 }),
+        "the instrument, not the emission"
+    );
     let own = told.token("own", "rules:read", &["--enterprise", OWN]);
     let (_, answer) = told.ask("/api/v1/rules", Some(&own), None).await;
     assert_eq!(rule(&answer), Value::Null);
@@ -221,9 +248,18 @@ async fn rules_say_how_often_they_were_right_and_recipients_are_masked() {
     let text = answer.to_string();
     assert!(text.contains("138****1234") && !text.contains("13800001234"), "{text}");
     let to = answer["deliveries"].as_array().unwrap().iter().find(|one| one["person"] == "desk").unwrap();
-    assert_eq!((&to["step"], &to["team"], &to["audience"]), (&1.into(), &"duty-desk".into(), &"bureau".into()));
-    for (query, count) in [("phase=begun", true), ("phase=withdrawn", false), ("audience=bureau", true), ("audience=platform", false)] {
-        let (status, answer) = told.ask(&format!("/api/v1/alerts?{query}&kind=early-warning"), Some(&token), None).await;
+    assert_eq!(
+        (&to["step"], &to["team"], &to["audience"]),
+        (&1.into(), &"duty-desk".into(), &"bureau".into())
+    );
+    for (query, count) in [
+        ("phase=begun", true),
+        ("phase=withdrawn", false),
+        ("audience=bureau", true),
+        ("audience=platform", false),
+    ] {
+        let (status, answer) =
+            told.ask(&format!("/api/v1/alerts?{query}&kind=early-warning"), Some(&token), None).await;
         assert_eq!(status, 200, "{answer}");
         let has = answer["alerts"].as_array().unwrap().iter().any(|alert| alert["id"] == told.alert.as_str());
         assert_eq!(has, count, "{query}: {answer}");
@@ -269,11 +305,15 @@ async fn events_come_as_they_happen_and_go_on_where_they_were() {
     until(&mut enterprise, "follows").await;
     told.ask(&told.path("/acknowledge"), Some(&token), Some(json!({ "by": "Li Wei" }))).await;
     let text = until(&mut stream, "acknowledged").await;
-    assert!(text.contains("\"by\":\"Li Wei (console)\"") && text.contains("\"outlet\":\"demo-cement-kiln\""), "{text}");
+    assert!(
+        text.contains("\"by\":\"Li Wei (console)\"") && text.contains("\"outlet\":\"demo-cement-kiln\""),
+        "{text}"
+    );
     let seen = *ids(&text).last().unwrap();
     drop(stream);
     told.ask(&told.path("/comment"), Some(&token), Some(json!({ "text": "one" }))).await;
-    told.ask(&told.path("/close"), Some(&token), Some(json!({ "reason": "bypass", "action": "repaired" }))).await;
+    told.ask(&told.path("/close"), Some(&token), Some(json!({ "reason": "bypass", "action": "repaired" })))
+        .await;
     let mut stream = follow(&token, Some(seen)).await;
     let text = until(&mut stream, "event: closed").await;
     assert!(text.contains("event: commented") && !text.contains("event: acknowledged"), "{text}");
@@ -288,14 +328,23 @@ async fn events_come_as_they_happen_and_go_on_where_they_were() {
     told.ask(&told.path("/acknowledge"), Some(&enterprise_token), Some(json!({}))).await;
     let mut enterprise = follow(&own, Some(0)).await;
     let text = until(&mut enterprise, "event: acknowledged").await;
-    assert!(text.contains("event: alert") && !text.contains("Li Wei") && !text.contains("event: closed"), "{text}");
+    assert!(
+        text.contains("event: alert") && !text.contains("Li Wei") && !text.contains("event: closed"),
+        "{text}"
+    );
     let other = told.token("other", "alerts:read", &["--enterprise", OTHER]);
     let mut nothing = follow(&other, Some(0)).await;
     until(&mut nothing, "follows").await;
     let more = tokio::time::timeout(Duration::from_secs(2), nothing.chunk()).await;
     assert!(more.is_err(), "another enterprise was told: {more:?}");
     assert_eq!(follow(&token, None).await.status(), 200);
-    let wrong = told.http.get(told.world.centre.url("/api/v1/events")).header("Last-Event-ID", "x").send().await.unwrap();
+    let wrong = told
+        .http
+        .get(told.world.centre.url("/api/v1/events"))
+        .header("Last-Event-ID", "x")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(wrong.status(), 400);
     told.world.centre.stop().await;
 }
@@ -305,8 +354,13 @@ async fn who_reads_too_slowly_is_let_go_and_there_is_room_for_sixty_four() {
     let told = Told::new().await;
     let url = told.world.centre.url("/api/v1/events");
     let clients = || async {
-        let figures = told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        let line = figures.lines().find_map(|line| line.strip_prefix("cems_http_event_clients ")).unwrap().to_owned();
+        let figures =
+            told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let line = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("cems_http_event_clients "))
+            .unwrap()
+            .to_owned();
         line.parse::<i64>().unwrap()
     };
     let mut streams = Vec::new();
@@ -318,7 +372,10 @@ async fn who_reads_too_slowly_is_let_go_and_there_is_room_for_sixty_four() {
     assert_eq!(told.http.get(&url).send().await.unwrap().status(), 503);
     assert_eq!(clients().await, 64);
     drop(streams.split_off(1));
-    wait_until(LIMIT, "the places to be free", || async { if clients().await == 1 { Ok(()) } else { Err(()) } }).await;
+    wait_until(LIMIT, "the places to be free", || async {
+        if clients().await == 1 { Ok(()) } else { Err(()) }
+    })
+    .await;
     // More than the buffers of two sockets hold; nobody reads it.
     let much = "INSERT INTO alert_news (at, what, episode_id, audience, by_whom) \
                 SELECT now(), 'commented', 1, 'bureau', repeat('x', 1000) FROM generate_series(1, 20000)";

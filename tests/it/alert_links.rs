@@ -47,14 +47,20 @@ async fn to_look_changes_nothing_and_one_button_takes_it() {
         let (status, headers, page) = get(&told, &token, query).await;
         assert_eq!(status, 200);
         let header = |name: &str| headers[name].to_str().unwrap().to_owned();
-        assert_eq!((header("referrer-policy"), header("cache-control")), ("no-referrer".to_owned(), "no-store".to_owned()));
+        assert_eq!(
+            (header("referrer-policy"), header("cache-control")),
+            ("no-referrer".to_owned(), "no-store".to_owned())
+        );
         assert!(header("x-robots-tag").contains("noindex"));
         assert!(header("content-security-policy").starts_with("default-src 'none'"));
         assert!(!header("content-security-policy").contains("unsafe"));
         assert!(page.len() <= 10 * 1024, "{} bytes", page.len());
         assert!(page.contains("width=device-width") && page.contains("demo-cement-kiln"), "{page}");
         // Under any prefix: nothing leads to the root, or elsewhere, and nothing is inline.
-        assert!(!page.contains("href=\"/") && !page.contains("src=\"/") && !page.contains("action="), "{page}");
+        assert!(
+            !page.contains("href=\"/") && !page.contains("src=\"/") && !page.contains("action="),
+            "{page}"
+        );
         assert!(!page.contains("://") && !page.contains("style=") && !page.contains("onclick"), "{page}");
         assert!(!page.contains(&token), "the address is not repeated");
         assert_eq!(page.contains("I have it"), query != "?lang=zh", "{page}");
@@ -69,7 +75,10 @@ async fn to_look_changes_nothing_and_one_button_takes_it() {
     assert_eq!(status, 303);
     assert_eq!(told.line("bureau").await, (Some("Li Wei".to_owned()), None, None));
     let (_, _, page) = get(&told, &token, "").await;
-    assert!(page.contains("Acknowledged by <strong>Li Wei</strong>") && !page.contains("I have it"), "{page}");
+    assert!(
+        page.contains("Acknowledged by <strong>Li Wei</strong>") && !page.contains("I have it"),
+        "{page}"
+    );
     // A second time by the same link: refused, and noted.
     let before = told.fingerprint().await;
     let (status, page) = post(&told, &token, "do=acknowledge").await;
@@ -110,27 +119,40 @@ async fn closing_is_never_one_tap_and_a_groups_link_asks_for_a_name() {
         assert_eq!(found, status, "{}: {page}", &body[..body.len().min(60)]);
     }
     let url = told.world.centre.url(&format!("/a/{token}"));
-    let json = told.http.post(&url).header("content-type", "application/json").body("{}").send().await.unwrap();
+    let json =
+        told.http.post(&url).header("content-type", "application/json").body("{}").send().await.unwrap();
     assert_eq!(json.status(), 415);
     for method in [reqwest::Method::PUT, reqwest::Method::DELETE] {
         assert_eq!(told.http.request(method, &url).send().await.unwrap().status(), 405);
     }
     assert_eq!(told.fingerprint().await, before, "what is refused stores nothing");
-    let comment = "do=comment&name=%3Cscript%3Ealert(1)%3C/script%3E&text=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E%22%27";
+    let comment =
+        "do=comment&name=%3Cscript%3Ealert(1)%3C/script%3E&text=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E%22%27";
     assert_eq!(post(&told, &token, comment).await.0, 303);
     let closing = "do=close&name=Li+Wei&reason=reagent-shortage&action=reagent-added&text=ammonia";
     assert_eq!(post(&told, &token, closing).await.0, 303);
     assert_eq!(told.line("enterprise").await.1.as_deref(), Some("Li Wei (night-shift)"));
     assert_eq!(told.line("bureau").await.1, None, "the bureau's line is its own");
     let (_, _, page) = get(&told, &token, "?lang=en").await;
-    assert!(page.contains("&lt;script&gt;") && page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;&#39;"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;") && page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;&#39;"),
+        "{page}"
+    );
     assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
-    assert!(page.contains("Closed by <strong>Li Wei (night-shift)</strong>") && page.contains("reagent shortage"), "{page}");
+    assert!(
+        page.contains("Closed by <strong>Li Wei (night-shift)</strong>") && page.contains("reagent shortage"),
+        "{page}"
+    );
     assert_eq!(post(&told, &token, closing).await.0, 409);
     assert_eq!(post(&told, &token, "do=acknowledge&name=Li").await.0, 409);
     // Twenty comments are enough for one link.
     for number in 1..20 {
-        assert_eq!(post(&told, &token, &format!("do=comment&name=Li&text={number}{}", "%E5%AD%97".repeat(1500))).await.0, 303);
+        assert_eq!(
+            post(&told, &token, &format!("do=comment&name=Li&text={number}{}", "%E5%AD%97".repeat(1500)))
+                .await
+                .0,
+            303
+        );
     }
     assert_eq!(post(&told, &token, "do=comment&name=Li&text=more").await.0, 409);
     let (_, _, page) = get(&told, &token, "?lang=zh").await;
@@ -150,10 +172,20 @@ async fn a_wrong_an_old_and_a_guessed_link_change_nothing_and_are_noted() {
     };
     let before = told.fingerprint().await;
     // The end moved, the signature changed, the number changed, cut, garbage.
-    let wrong = [flipped(&good, 30), flipped(&good, 50), flipped(&good, 3), good[..50].to_owned(), "x".to_owned(), "%ff".to_owned()];
+    let wrong = [
+        flipped(&good, 30),
+        flipped(&good, 50),
+        flipped(&good, 3),
+        good[..50].to_owned(),
+        "x".to_owned(),
+        "%ff".to_owned(),
+    ];
     for token in &wrong {
         let (status, _, page) = get(&told, token, "").await;
-        assert!(status == 404 && page.contains("not valid") && page.contains("无效"), "{token}: {status} {page}");
+        assert!(
+            status == 404 && page.contains("not valid") && page.contains("无效"),
+            "{token}: {status} {page}"
+        );
         let (status, _) = post(&told, token, "do=acknowledge&name=Li").await;
         assert_eq!(status, 404, "{token}");
     }
@@ -170,10 +202,14 @@ async fn a_wrong_an_old_and_a_guessed_link_change_nothing_and_are_noted() {
     for number in 0..40 {
         statuses.push(get(&told, &flipped(&good, number % 50), "").await.0);
     }
-    assert!(statuses.ends_with(&[429]) && statuses.iter().all(|status| [404, 429].contains(status)), "{statuses:?}");
+    assert!(
+        statuses.ends_with(&[429]) && statuses.iter().all(|status| [404, 429].contains(status)),
+        "{statuses:?}"
+    );
     assert_eq!(get(&told, &good, "").await.0, 200);
     assert_eq!(post(&told, &good, "do=acknowledge&name=Li").await.0, 303);
-    let figures = told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let figures =
+        told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(figures.contains("cems_alert_links_refused_total{why=\"expired\"} 2"), "{figures}");
     assert!(figures.contains("route=\"/a/{token}\"") && !figures.contains(&good), "no link in the figures");
     told.world.centre.stop().await;

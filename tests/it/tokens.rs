@@ -13,7 +13,8 @@ use crate::support::world::LIMIT;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_shown_once_and_does_what_it_may_until_it_is_over() {
     let told = Told::new().await;
-    let (code, token, said) = told.cems(&["token", "create", "--name", "console", "--scope", "alerts:read,alerts:write"]);
+    let (code, token, said) =
+        told.cems(&["token", "create", "--name", "console", "--scope", "alerts:read,alerts:write"]);
     let token = token.trim();
     assert_eq!((code, token.len(), token.starts_with("cems_")), (0, 48, true), "{said}");
     assert!(!said.contains(token), "once");
@@ -21,12 +22,23 @@ async fn a_token_is_shown_once_and_does_what_it_may_until_it_is_over() {
     let kept: String = told.world.client.query_one(dump, &[]).await.unwrap().get(0);
     assert!(!kept.contains(&token[5..]), "only its hash is kept");
     let (code, listed, _) = told.cems(&["token", "list"]);
-    assert!(code == 0 && listed.contains("console") && listed.contains("never") && !listed.contains(&token[5..]), "{listed}");
+    assert!(
+        code == 0 && listed.contains("console") && listed.contains("never") && !listed.contains(&token[5..]),
+        "{listed}"
+    );
     let acknowledge = told.path("/acknowledge");
-    assert_eq!(told.ask(&acknowledge, None, Some(json!({}))).await.0, 401, "what changes something needs one");
+    assert_eq!(
+        told.ask(&acknowledge, None, Some(json!({}))).await.0,
+        401,
+        "what changes something needs one"
+    );
     assert_eq!(told.ask(&acknowledge, Some("cems_x"), Some(json!({}))).await.0, 401);
     assert_eq!(told.ask("/api/v1/alerts", None, None).await.0, 200, "reading on loopback needs none");
-    assert_eq!(told.ask("/api/v1/alerts", Some("cems_x"), None).await.0, 401, "but a wrong one is not passed over");
+    assert_eq!(
+        told.ask("/api/v1/alerts", Some("cems_x"), None).await.0,
+        401,
+        "but a wrong one is not passed over"
+    );
     let (status, answer) = told.ask("/api/v1/silences", Some(token), Some(json!({}))).await;
     assert!(status == 403 && answer["error"].as_str().unwrap().contains("silences:write"), "{answer}");
     assert_eq!(told.ask("/api/v1/rules", Some(token), None).await.0, 403);
@@ -42,7 +54,11 @@ async fn a_token_is_shown_once_and_does_what_it_may_until_it_is_over() {
     assert!(code == 0 && again == said, "the first revocation stands: {again}");
     let over = told.token("over", "alerts:read", &["--days", "1"]);
     assert_eq!(told.ask("/api/v1/alerts", Some(&over), None).await.0, 200);
-    told.world.client.execute("UPDATE api_token SET expires_at = now() WHERE name = 'over'", &[]).await.unwrap();
+    told.world
+        .client
+        .execute("UPDATE api_token SET expires_at = now() WHERE name = 'over'", &[])
+        .await
+        .unwrap();
     assert_eq!(told.ask("/api/v1/alerts", Some(&over), None).await.0, 401);
     for (arguments, said) in [
         (&["--name", "console", "--scope", "alerts:read"][..], "another name"),
@@ -64,7 +80,16 @@ async fn a_token_is_shown_once_and_does_what_it_may_until_it_is_over() {
 async fn where_others_listen_everything_needs_a_token() {
     let told = Told::with("tokens = \"always\"\n").await;
     let token = told.token("reader", "alerts:read,data:read", &["--enterprise", OWN]);
-    for path in ["/", "/api/v1/outlets", "/api/v1/alerts", "/api/v1/episodes", "/api/v1/events", "/api/v1/rules", "/api/v1/roster", "/api/v1/silences"] {
+    for path in [
+        "/",
+        "/api/v1/outlets",
+        "/api/v1/alerts",
+        "/api/v1/episodes",
+        "/api/v1/events",
+        "/api/v1/rules",
+        "/api/v1/roster",
+        "/api/v1/silences",
+    ] {
         let response = told.http.get(told.world.centre.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 401, "{path}");
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
@@ -73,12 +98,27 @@ async fn where_others_listen_everything_needs_a_token() {
         let response = told.http.get(told.world.centre.url(path)).send().await.unwrap();
         assert_ne!(response.status(), 401, "{path}");
     }
-    assert_eq!(told.ask("/api/v1/outlets", Some(&token), None).await.1["outlets"].as_array().unwrap().len(), 1);
-    let page = told.http.get(told.world.centre.url("/")).bearer_auth(&token).send().await.unwrap().text().await.unwrap();
+    assert_eq!(
+        told.ask("/api/v1/outlets", Some(&token), None).await.1["outlets"].as_array().unwrap().len(),
+        1
+    );
+    let page = told
+        .http
+        .get(told.world.centre.url("/"))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(page.contains("demo-cement-kiln") && !page.contains("demo-glass-furnace"), "{page}");
     // Links go on without: the link is what one has.
     let link = told.link(Audience::Bureau, "desk", SignedDuration::from_hours(1)).await;
-    assert_eq!(told.http.get(told.world.centre.url(&format!("/a/{link}"))).send().await.unwrap().status(), 200);
+    assert_eq!(
+        told.http.get(told.world.centre.url(&format!("/a/{link}"))).send().await.unwrap().status(),
+        200
+    );
     told.world.centre.stop().await;
 }
 
@@ -96,7 +136,8 @@ async fn who_guesses_is_soon_not_listened_to_and_nobody_else_is_disturbed() {
     assert!(statuses.iter().filter(|status| **status == 401).count() <= 60);
     assert_eq!(told.ask("/api/v1/alerts", Some(&token), None).await.0, 200);
     assert_eq!(told.ask("/api/v1/alerts", None, None).await.0, 200);
-    let figures = told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let figures =
+        told.http.get(told.world.centre.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(figures.contains("cems_http_refused_tokens_total 60"), "{figures}");
     told.world.centre.stop().await;
 }
@@ -130,7 +171,8 @@ async fn no_token_and_no_link_is_in_any_log() {
     .await;
     let guess = cems::domain::token::written([7; 32]);
     for secret in [&token, &guess] {
-        let asked = told.http.get(format!("{address}/api/v1/alerts")).bearer_auth(secret).send().await.unwrap();
+        let asked =
+            told.http.get(format!("{address}/api/v1/alerts")).bearer_auth(secret).send().await.unwrap();
         assert!([200, 401].contains(&asked.status().as_u16()));
     }
     let wrong = link.replace(&link[40..44], "AAAA");

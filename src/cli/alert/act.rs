@@ -89,7 +89,9 @@ impl Comment {
 
 impl Close {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let unknown = |option: &str| Failure::input(format!("{option}: there is no such code; `cems alert codes` lists them"));
+        let unknown = |option: &str| {
+            Failure::input(format!("{option}: there is no such code; `cems alert codes` lists them"))
+        };
         let reason = Reason::from_name(&self.reason).ok_or_else(|| unknown("--reason"))?;
         let action = Action::from_name(&self.action).ok_or_else(|| unknown("--action"))?;
         carry_out(self.of, Deed::Close { reason, action, text: self.text }).await
@@ -105,7 +107,8 @@ async fn carry_out(of: Of, deed: Deed) -> Result<(), Failure> {
     let found = find(&client, id, &Reach::default()).await.map_err(|failure| Failure::work(&failure))?;
     found.ok_or_else(|| show::unknown(id))?;
     let doer = Doer { by: &by, via: Via::Cli, at: clock::now(), link: None };
-    let outcome = act(&client, (id, audience), &deed, doer).await.map_err(|failure| Failure::work(&failure))?;
+    let outcome =
+        act(&client, (id, audience), &deed, doer).await.map_err(|failure| Failure::work(&failure))?;
     let nothing = |text: String| Failure { code: FOUND, text };
     match outcome {
         Outcome::Done => {

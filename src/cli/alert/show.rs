@@ -79,8 +79,14 @@ fn text(whole: &Whole) -> String {
     }
     for alert in &whole.alerts {
         let summary = alert.body.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let _infallible =
-            writeln!(out, "{} alert {} {}: {}", second(alert.created_at), alert.id, alert.phase, plain(summary));
+        let _infallible = writeln!(
+            out,
+            "{} alert {} {}: {}",
+            second(alert.created_at),
+            alert.id,
+            alert.phase,
+            plain(summary)
+        );
         for delivery in &alert.deliveries {
             let _infallible = writeln!(out, "    {}", delivered(delivery));
         }
@@ -95,7 +101,8 @@ fn text(whole: &Whole) -> String {
             String::new()
         };
         let (by, via) = (plain(&row.by), &row.via);
-        let _infallible = writeln!(out, "{} {} by {by} ({}, {via}){detail}", second(row.at), row.what, row.audience);
+        let _infallible =
+            writeln!(out, "{} {} by {by} ({}, {via}){detail}", second(row.at), row.what, row.audience);
     }
     out
 }

@@ -129,7 +129,10 @@ async fn list(database: &Database, all: bool, json: bool) -> Result<(), Failure>
         println!("{}", serde_json::json!({ "silences": rows }));
         return Ok(());
     }
-    println!("{:>6}  {:<12} {:<20} {:<20} {:<11} {:<16} covers: reason", "id", "kind", "from", "until", "audience", "author");
+    println!(
+        "{:>6}  {:<12} {:<20} {:<20} {:<11} {:<16} covers: reason",
+        "id", "kind", "from", "until", "audience", "author"
+    );
     for row in &rows {
         let until = row.ended_at.map_or_else(|| second(row.until), second);
         println!(
@@ -158,7 +161,9 @@ fn covers(row: &SilenceRow) -> String {
         ("rule", &of.rule),
         ("gateway", &of.gateway),
     ];
-    let told = parts.iter().filter_map(|(name, given)| given.as_ref().map(|given| format!("{name} {}", plain(given))));
+    let told = parts
+        .iter()
+        .filter_map(|(name, given)| given.as_ref().map(|given| format!("{name} {}", plain(given))));
     told.collect::<Vec<String>>().join(", ")
 }
 
@@ -175,8 +180,8 @@ async fn end(database: &Database, id: i64, by: Option<String>) -> Result<(), Fai
             let at = row.ended_at.unwrap_or(row.until);
             Err(Failure { code: FOUND, text: format!("{id} was over at {at}; nothing was changed") })
         }
-        Ended::Unknown => {
-            Err(Failure::input(format!("there is no silence {id}; `cems alert silence list --all` shows them")))
-        }
+        Ended::Unknown => Err(Failure::input(format!(
+            "there is no silence {id}; `cems alert silence list --all` shows them"
+        ))),
     }
 }

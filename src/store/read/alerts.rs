@@ -103,8 +103,9 @@ pub async fn of_episode(
     (outlet_id, episode): (i32, i64),
     reach: &Reach,
 ) -> Result<Vec<AlertRow>, Failure> {
-    let sql =
-        format!("{COLUMNS} WHERE a.outlet_id = $1 AND a.episode_id = $2 ORDER BY a.created_at, a.id LIMIT 200");
+    let sql = format!(
+        "{COLUMNS} WHERE a.outlet_id = $1 AND a.episode_id = $2 ORDER BY a.created_at, a.id LIMIT 200"
+    );
     let rows = query(client, &sql, &[&outlet_id, &episode]).await?;
     with_deliveries(client, rows, reach).await
 }

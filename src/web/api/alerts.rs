@@ -53,7 +53,8 @@ pub(in crate::web) async fn alerts(
     alerts.truncate(usize::from(limit));
     let last = alerts.last().filter(|_| more);
     let named = |name: &str, word: Option<&str>| word.map_or(String::new(), |word| format!("&{name}={word}"));
-    let filters = named("kind", kind) + &named("phase", phase) + &named("audience", audience.map(Audience::name));
+    let filters =
+        named("kind", kind) + &named("phase", phase) + &named("audience", audience.map(Audience::name));
     let next = last
         .map(|last| format!("/api/v1/alerts?from={from}&to={to}{filters}&limit={limit}&after={}", last.id));
     Ok(Json(Page { from, to, alerts, next }))

@@ -113,12 +113,10 @@ pub(in crate::web) async fn close(
     Body(body): Body<Closing>,
 ) -> Answered {
     Parameters::read(&uri, &[])?;
-    let reason = Reason::from_name(&body.reason).ok_or_else(|| {
-        unknown_code("reason", &body.reason, &Reason::ALL.map(Reason::name))
-    })?;
-    let action = Action::from_name(&body.action).ok_or_else(|| {
-        unknown_code("action", &body.action, &Action::ALL.map(Action::name))
-    })?;
+    let reason = Reason::from_name(&body.reason)
+        .ok_or_else(|| unknown_code("reason", &body.reason, &Reason::ALL.map(Reason::name)))?;
+    let action = Action::from_name(&body.action)
+        .ok_or_else(|| unknown_code("action", &body.action, &Action::ALL.map(Action::name)))?;
     let deed = Deed::Close { reason, action, text: body.text };
     carry_out(&web, &caller, id, (deed, body.by, body.audience)).await
 }
@@ -135,7 +133,11 @@ fn audience(caller: &Caller, given: Option<&str>) -> Result<Audience, Refused> {
     };
     let known = Audience::from_name(given);
     known.filter(|audience| (*audience == Audience::Enterprise) == is_enterprise).ok_or_else(|| {
-        let allowed = if is_enterprise { "enterprise" } else { "bureau or platform (an enterprise acts with its own token)" };
+        let allowed = if is_enterprise {
+            "enterprise"
+        } else {
+            "bureau or platform (an enterprise acts with its own token)"
+        };
         Refused::parameter("audience", format!("audience is {allowed}; found {}", shown(given)))
     })
 }
@@ -166,10 +168,17 @@ async fn carry_out(
         Outcome::Done => Ok(Json(Answer { done: true, already: None, episode })),
         Outcome::Already(taken) => Ok(Json(Answer { done: false, already: Some(taken), episode })),
         Outcome::Closed(Taken { by, at }) => Err(Refused::Conflict {
-            text: format!("{} has closed it at {at}, so it cannot be {}; comment on it instead", by, deed.what()),
+            text: format!(
+                "{} has closed it at {at}, so it cannot be {}; comment on it instead",
+                by,
+                deed.what()
+            ),
         }),
         Outcome::NotHandled => Err(Refused::Conflict {
-            text: format!("nobody of the audience {} was told of it, so there is nothing to handle", audience.name()),
+            text: format!(
+                "nobody of the audience {} was told of it, so there is nothing to handle",
+                audience.name()
+            ),
         }),
     }
 }

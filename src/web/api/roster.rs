@@ -98,9 +98,7 @@ fn may_see(reach: &Reach, team: &Team, plant: &Plant) -> bool {
             let mut outlets = plant.outlets.iter().filter(|outlet| outlet.enterprise.code == *of);
             outlets.any(|outlet| reach.covers(of, &outlet.enterprise.division))
         }
-        (None, _) => {
-            team.division.starts_with(&reach.division) || reach.division.starts_with(&team.division)
-        }
+        (None, _) => team.division.starts_with(&reach.division) || reach.division.starts_with(&team.division),
     }
 }
 

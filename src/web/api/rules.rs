@@ -70,7 +70,10 @@ pub(in crate::web) async fn rules(
     let in_force = frames.alerting.rules.iter().filter(|rule| rule.times.holds(now));
     let mut rules: Vec<RuleView> = in_force
         .filter(|rule| concerns(&caller.reach, &rule.scope, rule.scope.outlet.as_deref().and_then(owner)))
-        .map(|rule| RuleView { rule: rule.clone(), precision: counts.as_ref().map(|counts| view(counts, rule)) })
+        .map(|rule| RuleView {
+            rule: rule.clone(),
+            precision: counts.as_ref().map(|counts| view(counts, rule)),
+        })
         .collect();
     rules.sort_by(|one, other| one.rule.code.cmp(&other.rule.code));
     Ok(Json(Page { at: now, rules }))

@@ -110,7 +110,19 @@ pub(in crate::web) async fn make(
     lease.keep();
     let Silence { kind, covers, audience, from, until, author, reason } = silence;
     let (ended_at, ended_by) = (None, None);
-    Ok(Json(SilenceRow { id, kind, covers, audience, from, until, author, reason, made_at: now, ended_at, ended_by }))
+    Ok(Json(SilenceRow {
+        id,
+        kind,
+        covers,
+        audience,
+        from,
+        until,
+        author,
+        reason,
+        made_at: now,
+        ended_at,
+        ended_by,
+    }))
 }
 
 /// Who ends it.
@@ -147,7 +159,8 @@ pub(in crate::web) async fn end(
 fn name(by: Option<String>) -> Result<Option<String>, Refused> {
     match by {
         Some(by) if !is_name(&by) => {
-            let text = format!("by is a name of 1 to {LONGEST_NAME} characters on one line; found {}", shown(&by));
+            let text =
+                format!("by is a name of 1 to {LONGEST_NAME} characters on one line; found {}", shown(&by));
             Err(Refused::parameter("by", text))
         }
         by => Ok(by),

@@ -44,9 +44,9 @@ fn head(lang: &str, title: &str) -> String {
 pub(super) fn refusal(why: Why) -> String {
     let (zh, en) = why.texts();
     let mut page = head("zh-CN", "cems");
-    let _infallible = write!(
+    let _infallible = writeln!(
         page,
-        "<main><p class=\"wrong\" role=\"alert\">{zh}</p><p class=\"wrong\" lang=\"en\">{en}</p></main></body></html>\n"
+        "<main><p class=\"wrong\" role=\"alert\">{zh}</p><p class=\"wrong\" lang=\"en\">{en}</p></main></body></html>"
     );
     page
 }
@@ -147,8 +147,18 @@ fn forms(page: &mut String, facts: &Facts<'_>, language: Language) {
         let fields = format!(
             "{}{}{}<label for=\"tx\">{}</label><textarea id=\"tx\" name=\"text\" rows=\"2\" maxlength=\"2000\"></textarea>",
             name("x"),
-            choice("reason", words.reason, words.choose, &Reason::ALL.map(|code| (code.name(), code.text(language)))),
-            choice("action", words.action, words.choose, &Action::ALL.map(|code| (code.name(), code.text(language)))),
+            choice(
+                "reason",
+                words.reason,
+                words.choose,
+                &Reason::ALL.map(|code| (code.name(), code.text(language)))
+            ),
+            choice(
+                "action",
+                words.action,
+                words.choose,
+                &Action::ALL.map(|code| (code.name(), code.text(language)))
+            ),
             words.close_field
         );
         form(page, "close", &fields, words.close);
