@@ -64,11 +64,9 @@ impl Deed {
             })
         };
         match self {
-            Deed::Acknowledge | Deed::Seen => Ok(()),
             Deed::Assign { to } => is_name(to).then_some(()).ok_or_else(|| {
                 ("to", format!("it is given to somebody by name, 1 to {LONGEST_NAME} characters on one line"))
             }),
-            Deed::Comment { text } => comment(text),
             Deed::Close { reason, text: None, .. } if reason.needs_words() => {
                 let name = reason.name();
                 Err((
@@ -78,8 +76,8 @@ impl Deed {
                     ),
                 ))
             }
-            Deed::Close { text: Some(text), .. } => comment(text),
-            Deed::Close { text: None, .. } => Ok(()),
+            Deed::Comment { text } | Deed::Close { text: Some(text), .. } => comment(text),
+            Deed::Acknowledge | Deed::Seen | Deed::Close { text: None, .. } => Ok(()),
         }
     }
 }

@@ -162,13 +162,10 @@ impl Silence {
                 self.covers.enterprise.as_ref() == Some(own) && self.audience == Some(Audience::Enterprise)
             }
         };
-        enterprise && reach.division.is_empty()
-            || enterprise
-                && self
-                    .covers
-                    .division
-                    .as_deref()
-                    .is_some_and(|division| division.starts_with(&reach.division))
+        let division = self.covers.division.as_deref();
+        enterprise
+            && (reach.division.is_empty()
+                || division.is_some_and(|division| division.starts_with(&reach.division)))
     }
 
     /// Whether an alert is not told to an audience at a moment because of it.

@@ -74,9 +74,9 @@ pub async fn act_by_link(
     bounded(client.batch_execute("BEGIN")).await?;
     // The line first: whoever acts otherwise holds nothing else.
     let outcome = match line(client, link.episode, link.audience).await? {
-        Some(line) => match spent(client, link, deed).await? {
+        Some(locked) => match spent(client, link, deed).await? {
             Some(at) => ByLink::Reused(at),
-            None => ByLink::Outcome(within(client, &line, deed, doer).await?),
+            None => ByLink::Outcome(within(client, &locked, deed, doer).await?),
         },
         None => ByLink::Outcome(Outcome::NotHandled),
     };
@@ -123,8 +123,8 @@ async fn spent(client: &Client, link: &Stored, deed: &Deed) -> Result<Option<Tim
 /// [`Failure`] when the database does not take it.
 pub async fn refuse(client: &Client, link: &Stored, why: &str, now: Timestamp) -> Result<(), Failure> {
     let sql = "INSERT INTO episode_action (outlet_id, episode_id, audience, at, what, by_whom, via, detail) \
-        SELECT $1, $2, $3, $4, 'link-refused', $5, 'link', $6 WHERE NOT EXISTS (SELECT 1 FROM episode_action \
-        WHERE outlet_id = $1 AND episode_id = $2 AND what = 'link-refused' AND detail = $6 AND at > $4 - interval '1 minute')";
+        SELECT $1::int, $2::bigint, $3::text, $4::timestamptz, 'link-refused', $5::text, 'link', $6::jsonb WHERE NOT EXISTS (SELECT 1 FROM episode_action \
+        WHERE outlet_id = $1 AND episode_id = $2 AND what = 'link-refused' AND detail = $6 AND at > $4::timestamptz - interval '1 minute')";
     let detail = json!({ "link": link.id, "why": why });
     let by = if link.person.is_empty() { "?" } else { link.person.as_str() };
     execute(client, sql, &[&link.outlet_id, &link.episode, &link.audience.name(), &now, &by, &detail])
@@ -152,11 +152,12 @@ async fn line(client: &Client, episode: i64, audience: Audience) -> Result<Optio
 async fn within(client: &Client, line: &Line, deed: &Deed, doer: Doer<'_>) -> Result<Outcome, Failure> {
     let key = (line.outlet_id, line.episode, line.audience.name());
     match (deed, &line.closed, &line.acknowledged) {
-        (Deed::Close { .. }, Some(taken), _) => return Ok(Outcome::Already(taken.clone())),
+        (Deed::Close { .. }, Some(taken), _) | (Deed::Acknowledge, None, Some(taken)) => {
+            return Ok(Outcome::Already(taken.clone()));
+        }
         (Deed::Acknowledge | Deed::Assign { .. }, Some(taken), _) => {
             return Ok(Outcome::Closed(taken.clone()));
         }
-        (Deed::Acknowledge, None, Some(taken)) => return Ok(Outcome::Already(taken.clone())),
         (Deed::Seen, _, _) if seen(client, line, doer.by).await? => {
             return Ok(Outcome::Already(Taken { by: doer.by.to_owned(), at: doer.at }));
         }

@@ -48,8 +48,8 @@ fn told(rejection: &JsonRejection) -> Refused {
         JsonRejection::MissingJsonContentType(_) => KIND,
         JsonRejection::BytesRejection(rejection) => unread(rejection),
         // The enum may grow; whatever else is wrong is wrong with the text.
-        other => {
-            let text = other.body_text();
+        JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) | _ => {
+            let text = rejection.body_text();
             let cause = text.split_once(": ").map_or(text.as_str(), |(_, cause)| cause);
             let cause: String = cause.chars().take(200).collect();
             Refused::parameter("body", format!("the body does not fit: {cause}; see /api/v1/openapi.json"))

@@ -219,8 +219,8 @@ pub(super) fn of_form(rejection: &FormRejection) -> Refused {
             text: "a form is sent with the header Content-Type: application/x-www-form-urlencoded",
         },
         FormRejection::BytesRejection(rejection) => unread(rejection),
-        other => {
-            let cause: String = other.body_text().chars().take(200).collect();
+        FormRejection::FailedToDeserializeForm(_) | FormRejection::FailedToDeserializeFormBody(_) | _ => {
+            let cause: String = rejection.body_text().chars().take(200).collect();
             Refused::parameter("body", format!("the form does not fit: {cause}"))
         }
     }

@@ -156,7 +156,7 @@ async fn carry_out(web: &Web, link: &Stored, sent: Sent, wanted: Option<Language
     };
     if deed.check().is_err() {
         let needs_words = matches!(&deed, Deed::Close { text: None, .. });
-        let notice = if needs_words { words.missing_words } else { words.missing_text };
+        let notice = if needs_words { words.missing_more } else { words.missing_text };
         return wrong(web, link, wanted, notice).await;
     }
     let by = if by.is_empty() { "?".to_owned() } else { by };
@@ -289,14 +289,14 @@ async fn shown(
     lease.keep();
     let alert =
         alert.and_then(|alert| serde_json::from_value::<Alert>(alert.body).ok()).ok_or(Why::Nothing)?;
-    let line = lines.iter().find(|line| line.audience == link.audience.name()).ok_or(Why::Nothing)?;
+    let own = lines.iter().find(|line| line.audience == link.audience.name()).ok_or(Why::Nothing)?;
     let language = wanted.unwrap_or_else(|| own_language(web, link));
     let others = if only.is_some() { Vec::new() } else { reached(&lines, &actions, link.audience) };
-    let context = Context { link: None, acknowledge_by: line.next_at, others };
+    let context = Context { link: None, acknowledge_by: own.next_at, others };
     let facts = page::Facts {
         message: &message(&alert, language, &context, &web.zone),
         link,
-        line,
+        line: own,
         actions: &actions,
         asks_name: person(web, link).is_none(),
         notice,

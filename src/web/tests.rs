@@ -50,6 +50,31 @@ fn every_address_is_described() {
     }
 }
 
+#[test]
+fn every_method_code_and_need_is_described_as_it_is() {
+    let document: serde_json::Value = serde_json::from_str(api::OPENAPI).unwrap();
+    for (path, _, needs) in addresses() {
+        for (method, needed) in [("get", needs.read), ("post", needs.write)] {
+            let described = &document["paths"][path][method];
+            if described.is_null() {
+                continue;
+            }
+            let security = described["security"].as_array().map_or(&[][..], Vec::as_slice);
+            let may = security.iter().any(|way| !way["token"].is_null());
+            let must = may && security.len() == 1;
+            assert_eq!(may, needed.is_some(), "{method} {path}");
+            assert_eq!(must, needed.is_some_and(Permission::writes), "{method} {path}");
+        }
+    }
+    let words = |name: &str| -> Vec<String> {
+        let words = document["components"]["schemas"][name]["enum"].as_array().unwrap();
+        words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(words("AlertKind"), crate::domain::alert::AlertKind::ALL.map(|kind| kind.name().to_owned()));
+    assert_eq!(words("Reason"), crate::domain::closing::Reason::ALL.map(|code| code.name().to_owned()));
+    assert_eq!(words("Action"), crate::domain::closing::Action::ALL.map(|code| code.name().to_owned()));
+}
+
 #[tokio::test]
 async fn readiness_says_which_part_is_not_ready() {
     let (address, reporting, _shutdown) = server().await;

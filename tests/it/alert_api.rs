@@ -73,7 +73,7 @@ async fn acknowledging_stops_the_ladder_once_and_closing_needs_both_codes() {
     assert_eq!(what.iter().filter(|what| **what != "told").count(), 4, "{what:?}");
     assert_eq!(answer["alerts"][0]["phase"], "begun");
     assert_eq!(told.ask("/api/v1/episodes/999999", Some(&token), None).await.0, 404);
-    assert_eq!(told.ask("/api/v1/episodes/x/close", Some(&token), Some(json!({}))).await.0, 404);
+    assert_eq!(told.ask("/api/v1/episodes/x/acknowledge", Some(&token), Some(json!({}))).await.0, 404);
     told.world.centre.stop().await;
 }
 

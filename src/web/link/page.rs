@@ -44,9 +44,9 @@ fn head(lang: &str, title: &str) -> String {
 pub(super) fn refusal(why: Why) -> String {
     let (zh, en) = why.texts();
     let mut page = head("zh-CN", "cems");
-    let _infallible = write!(
+    let _infallible = writeln!(
         page,
-        "<main><p class=\"wrong\" role=\"alert\">{zh}</p><p class=\"wrong\" lang=\"en\">{en}</p></main></body></html>\n"
+        "<main><p class=\"wrong\" role=\"alert\">{zh}</p><p class=\"wrong\" lang=\"en\">{en}</p></main></body></html>"
     );
     page
 }

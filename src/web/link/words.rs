@@ -27,7 +27,7 @@ pub(super) struct Words {
     pub missing_name: &'static str,
     pub missing_codes: &'static str,
     pub missing_text: &'static str,
-    pub missing_words: &'static str,
+    pub missing_more: &'static str,
 }
 
 const ZH: Words = Words {
@@ -54,7 +54,7 @@ const ZH: Words = Words {
     missing_name: "请填写您的姓名。未作任何更改。",
     missing_codes: "请选择原因和处置措施。未作任何更改。",
     missing_text: "说明须为 1 至 2000 个字。未作任何更改。",
-    missing_words: "选择该原因时请补充说明。未作任何更改。",
+    missing_more: "选择该原因时请补充说明。未作任何更改。",
 };
 
 const EN: Words = Words {
@@ -81,7 +81,7 @@ const EN: Words = Words {
     missing_name: "Please give your name. Nothing was changed.",
     missing_codes: "Please choose a reason and an action. Nothing was changed.",
     missing_text: "A comment has 1 to 2000 characters. Nothing was changed.",
-    missing_words: "This reason needs a few words more. Nothing was changed.",
+    missing_more: "This reason needs a few words more. Nothing was changed.",
 };
 
 /// The words of a language.
