@@ -15,6 +15,7 @@ use crate::central::inbox::{Inbox, Takes, Underway};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
+use crate::central::notify::alertmanager::Posters;
 use crate::central::notify::channel::Post;
 use crate::central::notify::dispatch::Dispatcher;
 use crate::central::notify::trust::Trust;
@@ -121,7 +122,9 @@ pub async fn start(
         reporting: reporting.clone(),
         database: links.database.clone(),
         plant,
+        frames: shared.frames.clone(),
         zone: config.zone.clone(),
+        tokens: config.tokens,
     };
     let address = web::start(config.listen, state, shutdown.clone()).await?;
     let session = || Session::new(&links.database);
@@ -138,18 +141,20 @@ pub async fn start(
     let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
     let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
     tasks.spawn(dispatcher.run(shutdown.clone()));
-    let post = Post::new();
+    let post = Post::new(&config.alerting);
     let trust = Trust {
         session: session(),
         readiness: reporting.readiness.clone(),
-        post: post.clone(),
+        post: Post::trusted(&config.alerting),
         heartbeat: config.heartbeat.clone(),
         self_test: config.self_test.clone(),
     };
     tasks.spawn(trust.run(shutdown.clone()));
-    let means = (shared.meters.clone(), post);
+    let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
     let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
+    let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
+    tasks.spawn(posters.run(shutdown.clone()));
     let underway = Underway::default();
     let watch = Watch {
         session: session(),

@@ -60,13 +60,13 @@ const ONCE: [(&str, &str); 5] = [
     ),
     (
         "an episode was told twice",
-        "SELECT format('outlet %s, episode %s, %s', outlet_id, episode_id, kind) FROM alert \
-         GROUP BY outlet_id, episode_id, kind HAVING count(*) > 1",
+        "SELECT format('outlet %s, episode %s, %s', outlet_id, episode_id, kind) FROM alert WHERE phase IN ('begun', 'worsened') \
+         GROUP BY outlet_id, episode_id, kind, body ->> 'level' HAVING count(*) > 1",
     ),
     (
         "an early warning was opened again although the value never fell",
         "SELECT format('outlet %s, position %s, rule %s', outlet_id, position, rule_id) FROM episode_row WHERE kind = 'early-warning' \
-         AND outlet_id = (SELECT id FROM outlet WHERE code = 'demo-cement-kiln') AND position = (SELECT c.position FROM channel c \
+         AND NOT EXISTS (SELECT 1 FROM episode_change c WHERE c.episode_id = episode_row.id AND c.what = 'came-true') AND outlet_id = (SELECT id FROM outlet WHERE code = 'demo-cement-kiln') AND position = (SELECT c.position FROM channel c \
          JOIN outlet o ON o.id = c.outlet_id WHERE o.code = 'demo-cement-kiln' AND c.code = 'a21026') \
          GROUP BY outlet_id, position, rule_id HAVING count(*) > 1",
     ),

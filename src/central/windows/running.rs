@@ -35,6 +35,8 @@ const RECENT: SignedDuration = SignedDuration::from_mins(3);
 const TO_DATE_FROM: i64 = 5;
 /// and so many before its end is foreseen.
 const FORECAST_FROM: i64 = 15;
+/// Of fewer minutes that count nothing is made.
+const FEWEST: u32 = 5;
 
 /// The running hour of an outlet, after its newest minute.
 struct Running<'w> {
@@ -191,6 +193,9 @@ fn sighting(
     let watch = running.rule(kind)?;
     let (outlet, hour, at) = (&running.subject.outlet, running.subject.window, running.minute.start);
     let Foreseen { outlook, valid, oxygen_percent, ending, .. } = *foreseen;
+    if valid < FEWEST {
+        return None;
+    }
     let limit = rule.limit.value;
     let level = match (kind, ending) {
         (AlertKind::HourToDate, _) => watch.level_of(outlook.mean_mg_m3 / limit),

@@ -104,7 +104,6 @@ fn of_period(mut alert: Alert, period: &str, until: &str) -> Alert {
 
 /// An alert of a kind as the platform makes it.
 fn example(kind: AlertKind) -> Alert {
-    let platform = |kind| Alert::new(kind, at("03:12:08"), at("03:15"));
     match kind {
         AlertKind::Exceedance => exceedance(),
         AlertKind::HourForecast => hour(kind, Some(24.37), Some(at("03:39:20"))),
@@ -127,6 +126,51 @@ fn example(kind: AlertKind) -> Alert {
             alert.rule_name = Some("超低排放".to_owned());
             because(of_period(alert, "month", "2026-11-30T16:00:00Z"), "3 more hours may fail")
         }
+        AlertKind::CaptureForecast => {
+            of_period(share(of_outlet(kind), 89.999, 90.0), "quarter", "2026-12-31T16:00:00Z")
+        }
+        AlertKind::EfficiencyAtRisk => {
+            of_period(share(of_outlet(kind), 94.2, 95.0), "month", "2026-11-30T16:00:00Z")
+        }
+        AlertKind::Quota => {
+            let mut alert = share(of_period(of_outlet(kind), "year", "2026-12-31T16:00:00Z"), 90.04, 90.0);
+            alert.started_at = "2025-12-31T16:00:00Z".parse().unwrap();
+            alert.at = at("03:00");
+            (alert.rule, alert.pollutant) = (Some("permit-2026-nox".to_owned()), Some("NOx".to_owned()));
+            (alert.corrected, alert.limit, alert.unit) = (Some(108.0482), Some(120.0), Some("t".to_owned()));
+            alert
+        }
+        AlertKind::SelfTest => {
+            let mut alert = exceedance();
+            alert.kind = kind;
+            (alert.severity, alert.test) = (Severity::Notice, true);
+            alert
+        }
+        AlertKind::SilentAnalyser
+        | AlertKind::SilentGateway
+        | AlertKind::SilentGateways
+        | AlertKind::AnalyserFault
+        | AlertKind::CalibrationOverdue
+        | AlertKind::GatewayClock
+        | AlertKind::GatewaySpool
+        | AlertKind::GatewayCertificate
+        | AlertKind::Backlog
+        | AlertKind::LinkDown
+        | AlertKind::SilentOutlet
+        | AlertKind::Conflict
+        | AlertKind::Quarantine
+        | AlertKind::QuarantineFull
+        | AlertKind::LostRange
+        | AlertKind::Database
+        | AlertKind::ChannelDown
+        | AlertKind::DutyGap => of_operation(kind),
+    }
+}
+
+/// The same of what is not about emissions.
+fn of_operation(kind: AlertKind) -> Alert {
+    let platform = |kind| Alert::new(kind, at("03:12:08"), at("03:15"));
+    match kind {
         AlertKind::SilentAnalyser => {
             let mut alert = of_outlet(kind);
             alert.analyser = Some("gas".to_owned());
@@ -154,20 +198,6 @@ fn example(kind: AlertKind) -> Alert {
             alert.instrument = Some(Instrument { out_of_control: true, ..instrument() });
             alert
         }
-        AlertKind::CaptureForecast => {
-            of_period(share(of_outlet(kind), 89.999, 90.0), "quarter", "2026-12-31T16:00:00Z")
-        }
-        AlertKind::EfficiencyAtRisk => {
-            of_period(share(of_outlet(kind), 94.2, 95.0), "month", "2026-11-30T16:00:00Z")
-        }
-        AlertKind::Quota => {
-            let mut alert = share(of_period(of_outlet(kind), "year", "2026-12-31T16:00:00Z"), 90.04, 90.0);
-            alert.started_at = "2025-12-31T16:00:00Z".parse().unwrap();
-            alert.at = at("03:00");
-            (alert.rule, alert.pollutant) = (Some("permit-2026-nox".to_owned()), Some("NOx".to_owned()));
-            (alert.corrected, alert.limit, alert.unit) = (Some(108.0482), Some(120.0), Some("t".to_owned()));
-            alert
-        }
         AlertKind::GatewayClock => measured(of_gateway(kind), 31.24, (30.0, "s")),
         AlertKind::GatewaySpool => {
             let mut alert = share(of_gateway(kind), 91.7, 90.0);
@@ -188,12 +218,16 @@ fn example(kind: AlertKind) -> Alert {
         AlertKind::Database => because(platform(kind), "no answer for 15 s"),
         AlertKind::ChannelDown => because(platform(kind), "duty-sms: status 503"),
         AlertKind::DutyGap => because(platform(kind), "team jz-duty"),
-        AlertKind::SelfTest => {
-            let mut alert = exceedance();
-            alert.kind = kind;
-            (alert.severity, alert.test) = (Severity::Notice, true);
-            alert
-        }
+        AlertKind::Exceedance
+        | AlertKind::HourForecast
+        | AlertKind::HourToDate
+        | AlertKind::EarlyWarning
+        | AlertKind::NotConvertible
+        | AlertKind::AssessmentAtRisk
+        | AlertKind::CaptureForecast
+        | AlertKind::EfficiencyAtRisk
+        | AlertKind::Quota
+        | AlertKind::SelfTest => panic!("{kind:?} is about emissions"),
     }
 }
 
@@ -404,7 +438,7 @@ fn names_cannot_forge_mention_or_link() {
     let said = message(&alert, Language::Zh, &Context::default(), &zone());
     assert_eq!(
         said.title,
-        "【小时超标·许可限值】(已撤销) ＠所有人 ＜at user_id=\"all\"＞ (x)(https：//evil．example/a) # *b* !(i)(http：//e．example) SO₂"
+        "【小时超标·许可限值】(已撤销) ＠所有人 ＜at user_id=\"all\"＞ (x)(https：／/evil．example/a) # *b* !(i)(http：／/e．example) SO₂"
     );
     let text = markdown(&said, Flavour::WeCom);
     let first = text.lines().next().unwrap();

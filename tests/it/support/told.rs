@@ -97,7 +97,10 @@ fn length_of(pattern: &str, text: &str) -> Option<usize> {
             other => rest.strip_prefix(other)?,
         };
     }
-    Some(text.len() - rest.len())
+    // What looks like a year may be the hour of a time.
+    let mut after = rest.chars();
+    let goes_on = after.next() == Some(':') && after.next().is_some_and(|next| next.is_ascii_digit());
+    (!goes_on).then_some(text.len() - rest.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
