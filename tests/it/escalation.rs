@@ -147,8 +147,8 @@ impl World {
         };
         let observation = Observation { at: now, value: 88.0, above, level };
         let hold = SignedDuration::ZERO;
-        let seen = Sighting { key, observation, limit: Some(35.0), hold, alert };
-        observe(&self.client, vec![seen], WINDOW, now).await.unwrap();
+        let seen = Sighting { key, observation, limit: Some(35.0), hold, clear: WINDOW, alert };
+        observe(&self.client, vec![seen], now).await.unwrap();
     }
 
     /// Who of an audience was told by when, in order: step, person and channel.
@@ -320,8 +320,8 @@ async fn the_enterprise_hears_of_an_early_warning_first_and_the_bureau_only_if_i
         let key = Key { outlet_id: world.outlet, position: 0, rule_id: 1, kind, subject: String::new() };
         let observation = Observation { at: now, value: 40.0, above: true, level: 1 };
         let hold = SignedDuration::ZERO;
-        let seen = Sighting { key, observation, limit: Some(35.0), hold, alert };
-        observe(&world.client, vec![seen], WINDOW, now).await.unwrap();
+        let seen = Sighting { key, observation, limit: Some(35.0), hold, clear: WINDOW, alert };
+        observe(&world.client, vec![seen], now).await.unwrap();
         assert_eq!(world.told("03:00:00", Audience::Bureau).await, []);
         assert_eq!(world.told("03:00:00", Audience::Enterprise).await, [tell(0, "works-desk", "mail")]);
         world.run(DELIVERED).await;

@@ -57,8 +57,11 @@ mod plant;
 /// The law's lists in a real PostgreSQL.
 mod law;
 /// `cems demo` as a newcomer runs it.
-mod delivery;
 mod demo;
+/// Heartbeats, tests of the way to people, emergencies.
+mod trust;
+/// From the outbox to channels, under load and failure.
+mod delivery;
 /// HTTP and `cems explain`.
 mod web;
 /// The same figures from the live pipeline, recomputation and replay.
