@@ -138,23 +138,7 @@ pub async fn start(
         retention: config.retention,
     };
     tasks.spawn(reckoner.run(shutdown.clone()));
-    let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
-    let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
-    tasks.spawn(dispatcher.run(shutdown.clone()));
-    let post = Post::new(&config.alerting);
-    let trust = Trust {
-        session: session(),
-        readiness: reporting.readiness.clone(),
-        post: Post::trusted(&config.alerting),
-        heartbeat: config.heartbeat.clone(),
-        self_test: config.self_test.clone(),
-    };
-    tasks.spawn(trust.run(shutdown.clone()));
-    let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
-    let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
-    tasks.spawn(courier.run(shutdown.clone()));
-    let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
-    tasks.spawn(posters.run(shutdown.clone()));
+    people(config, links, &shared, (&reporting, &shutdown), &mut tasks);
     let underway = Underway::default();
     let watch = Watch {
         session: session(),
@@ -174,6 +158,34 @@ pub async fn start(
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
     ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
+}
+
+/// Alerts to people.
+fn people(
+    config: &Central,
+    links: &Links,
+    shared: &Shared,
+    (reporting, shutdown): (&Reporting, &Shutdown),
+    tasks: &mut JoinSet<()>,
+) {
+    let session = || Session::new(&links.database);
+    let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
+    let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
+    tasks.spawn(dispatcher.run(shutdown.clone()));
+    let post = Post::new(&config.alerting);
+    let trust = Trust {
+        session: session(),
+        readiness: reporting.readiness.clone(),
+        post: Post::trusted(&config.alerting),
+        heartbeat: config.heartbeat.clone(),
+        self_test: config.self_test.clone(),
+    };
+    tasks.spawn(trust.run(shutdown.clone()));
+    let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
+    let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
+    tasks.spawn(courier.run(shutdown.clone()));
+    let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
+    tasks.spawn(posters.run(shutdown.clone()));
 }
 
 /// Subscriber and writers.
