@@ -35,8 +35,8 @@ impl Watch {
         let mut alert = Alert::new(AlertKind::Backlog, since.unwrap_or(now), now);
         (alert.measured, alert.unit) = (Some(late.floor()), Some("s".to_owned()));
         alert.limit = level.checked_sub(1).and_then(|level| rule.levels.get(usize::from(level))).copied();
-        let records = queued.map_or("no record".to_owned(), |since| format!("records since {since}"));
-        let told = format!("{waiting} windows and {records} wait, the oldest for {late:.0} s");
+        let records = queued.map_or("none".to_owned(), |since| format!("since {since}"));
+        let told = format!("windows that wait: {waiting}; records: {records}; the oldest for {late:.0} s");
         alert.summary.clone_from(&told);
         alert.reason = Some(told);
         let one = by(rule, key(AlertKind::Backlog, ""), (level, late), alert);

@@ -139,6 +139,37 @@ pub async fn start(
         retention: config.retention,
     };
     tasks.spawn(reckoner.run(shutdown.clone()));
+    people(config, links, &shared, (&reporting, &shutdown), &mut tasks);
+    let underway = Underway::default();
+    let watch = Watch {
+        session: session(),
+        plant: shared.plant.clone(),
+        frames: shared.frames.clone(),
+        life: shared.life.clone(),
+        open: shared.open.clone(),
+        underway: underway.clone(),
+        outbox: Arc::clone(&shared.outbox),
+        after: signed(config.silence.after),
+        check: config.silence.check,
+        together: config.silence.together,
+    };
+    tasks.spawn(watch.run(shutdown.clone()));
+    tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
+    let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
+    tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
+    ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
+    Ok(Running { address, tasks })
+}
+
+/// Alerts to people.
+fn people(
+    config: &Central,
+    links: &Links,
+    shared: &Shared,
+    (reporting, shutdown): (&Reporting, &Shutdown),
+    tasks: &mut JoinSet<()>,
+) {
+    let session = || Session::new(&links.database);
     let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
     let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
     tasks.spawn(dispatcher.run(shutdown.clone()));
@@ -159,25 +190,6 @@ pub async fn start(
     tasks.spawn(courier.run(shutdown.clone()));
     let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
     tasks.spawn(posters.run(shutdown.clone()));
-    let underway = Underway::default();
-    let watch = Watch {
-        session: session(),
-        plant: shared.plant.clone(),
-        frames: shared.frames.clone(),
-        life: shared.life.clone(),
-        open: shared.open.clone(),
-        underway: underway.clone(),
-        outbox: Arc::clone(&shared.outbox),
-        after: signed(config.silence.after),
-        check: config.silence.check,
-        together: config.silence.together,
-    };
-    tasks.spawn(watch.run(shutdown.clone()));
-    tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
-    let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
-    tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
-    ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
-    Ok(Running { address, tasks })
 }
 
 /// Subscriber and writers.
