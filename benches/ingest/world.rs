@@ -181,7 +181,7 @@ fn centre(folder: &TempDir, database: &str, broker: u16) -> (Child, u16) {
     let file = folder.path().join("central.toml");
     let text = format!(
         "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n\
-         [http]\nlisten = \"127.0.0.1:{http}\"\n{}",
+         [http]\nlisten = \"127.0.0.1:{http}\"\n[alerting]\nallow_private = true\n{}",
         std::env::var("CEMS_BENCH_CENTRAL").unwrap_or_default()
     );
     std::fs::write(&file, text).unwrap();

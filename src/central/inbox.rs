@@ -1,7 +1,10 @@
 //! What has arrived and is not committed: live before backfill, in batches.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use crate::central::intake::Arrival;
@@ -85,5 +88,58 @@ fn fill(batch: &mut Vec<Queued>, queue: &mut mpsc::Receiver<Queued>) {
         let Ok(more) = queue.try_recv() else { return };
         size += more.arrival.payload.len();
         batch.push(more);
+    }
+}
+
+/// Since when what the writers are busy with has waited: what is queued behind it came later.
+#[derive(Debug, Clone, Default)]
+pub struct Underway(Arc<StdMutex<HashMap<u64, Timestamp>>>);
+
+/// A batch under way; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Busy {
+    underway: Underway,
+    number: u64,
+}
+
+impl Underway {
+    /// A batch whose oldest message has waited since then.
+    pub fn begin(&self, since: Timestamp) -> Busy {
+        let mut batches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = batches.keys().max().map_or(0, |last| last.wrapping_add(1));
+        batches.insert(number, since);
+        Busy { underway: self.clone(), number }
+    }
+
+    /// Since when the oldest has waited; `None`: nothing is under way.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.underway.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_batch_under_way_counts_until_it_is_over() {
+        let underway = Underway::default();
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let first = underway.begin(at(10));
+        let second = underway.begin(at(5));
+        assert_eq!(underway.oldest(), Some(at(5)));
+        drop(second);
+        let third = underway.begin(at(20));
+        assert_eq!(underway.oldest(), Some(at(10)));
+        drop(first);
+        assert_eq!(underway.oldest(), Some(at(20)));
+        drop(third);
+        assert_eq!(underway.oldest(), None);
     }
 }

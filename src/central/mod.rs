@@ -28,6 +28,18 @@ pub mod pipeline;
 mod refusal;
 /// What a batch has committed.
 pub mod receipts;
+/// What a gateway's trouble concerns. Pure.
+mod concern;
+/// What was seen, as its rule has it, and its way to the episodes.
+mod seen;
+/// What gateways say of themselves.
+mod gateways;
+/// Whether work piles up.
+mod backlog;
+/// Whether months and quarters will reach their lines.
+mod risks;
+/// How far quotas are used.
+mod quotas;
 /// Who is silent.
 pub mod silence;
 /// Messages in, receipts and acknowledgements out.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::central::gateways::of_event;
 use crate::central::heads::Heads;
 use crate::central::intake::{Arrival, Origin, Taken, TakenEvent, TakenScan, take};
 use crate::central::life::Life;
@@ -280,7 +281,7 @@ impl Writer {
             let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
             let mut seen: Vec<Sighting> =
                 ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
-            seen.extend(told.iter().filter_map(|taken| lost_range(taken, now)));
+            seen.extend(told.iter().flat_map(|taken| happened(taken, &self.shared, now)));
             let moved = observe(client, seen, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);
@@ -371,6 +372,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What a person is told of an event.
+fn happened(taken: &TakenEvent, shared: &Shared, now: Timestamp) -> impl Iterator<Item = Sighting> {
+    let (plant, frames) = (Arc::clone(&shared.plant.borrow()), Arc::clone(&shared.frames.borrow()));
+    let of = (&*plant, &frames.alerting);
+    lost_range(taken, of, now).into_iter().chain(of_event(taken, of, now))
 }
 
 type RowKey = (i32, i16, Timestamp);

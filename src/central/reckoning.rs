@@ -4,7 +4,6 @@
 /// Which hours.
 mod hours;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,26 +11,21 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 
 use crate::central::pipeline::Shared;
-use crate::central::warning::place;
 use crate::clock;
 use crate::config::central::Retention;
-use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::average::ChannelAverage;
 use crate::domain::capture::{Delivered, HourClass, efficiency};
-use crate::domain::episode::{Observation, WINDOW};
 use crate::domain::flag::Status;
 use crate::domain::judgement::{Ground, Parts};
 use crate::domain::law::OutletLaw;
 use crate::domain::limit::AveragingPeriod;
 use crate::domain::plant::{Outlet, Position};
 use crate::domain::pollutant::Role;
-use crate::domain::quota::{Quota, used};
 use crate::domain::source_state::SourceState;
 use crate::domain::substitution::{Around, HJ75_2017, HourMass, substitute};
 use crate::domain::times::Times;
 use crate::domain::window::Window;
 use crate::shutdown::Shutdown;
-use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::frame::{Frames, laws};
 use crate::store::partition::drop_old;
 use crate::store::reckoning::{self, Arrival, Claim, EfficiencyRow};
@@ -79,6 +73,7 @@ impl Reckoner {
                 for done in [
                     self.remember(clock::now()).await,
                     self.quotas(clock::now()).await,
+                    self.risks(clock::now()).await,
                     self.forget(clock::now()).await,
                 ] {
                     outcome = outcome.and(done);
@@ -148,73 +143,6 @@ impl Reckoner {
         }
         let kept = compression::see_to(&mut self.session, self.retention.compress_after_days).await?;
         self.shared.readiness.set("storage", true, &kept);
-        Ok(())
-    }
-
-    /// Looks at every quota in force and tells when a line is passed.
-    ///
-    /// # Errors
-    /// [`Failure`] when the database does not answer.
-    pub async fn quotas(&mut self, now: Timestamp) -> Result<(), Failure> {
-        let frames = Arc::clone(&self.shared.frames.borrow());
-        let plant = Arc::clone(&self.shared.plant.borrow());
-        let client = self.session.client().await?;
-        let open: HashSet<Key> = open_of_kind(client, AlertKind::Quota).await?.into_iter().collect();
-        let mut seen = Vec::new();
-        // Substitutes become final and late data comes after a quota's end: it is looked at as long as scans may still change it.
-        let watched = |quota: &&Quota| {
-            let last = quota.times.until.map_or(now, |until| until + AT_MOST);
-            quota.times.from <= now && now <= last
-        };
-        for quota in frames.quotas.iter().filter(watched) {
-            let outlets: Vec<&Outlet> = plant
-                .outlets
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|outlet| quota.account.concerns(outlet))
-                .collect();
-            let emitted = ledger::emitted(client, quota, &outlets, (now, &self.shared.zone)).await?;
-            let used = used(quota, &emitted, now.min(quota.times.until.unwrap_or(now)), &self.shared.zone);
-            let verdict = used.verdict();
-            // An alert names the outlet of a quota that is one outlet's own.
-            let alone = outlets.first().filter(|_| outlets.len() == 1);
-            for line in &quota.alerts {
-                let mut alert = Alert::new(AlertKind::Quota, quota.times.from, now);
-                alert.outlet = alone.map(|outlet| place(outlet));
-                alert.rule = Some(quota.code.clone());
-                alert.pollutant = Some(quota.pollutant.clone());
-                (alert.corrected, alert.limit) = (verdict.corrected, Some(verdict.limit));
-                (alert.unit, alert.ratio_over) = (Some("t".to_owned()), verdict.ratio_over);
-                alert.summary =
-                    format!("{} {} has reached {line}: {}", quota.code, quota.pollutant, used.told());
-                let key = Key {
-                    outlet_id: alone.map_or(0, |outlet| outlet.id),
-                    position: -1,
-                    rule_id: frames.entry("quota", &quota.code).unwrap_or(0),
-                    kind: AlertKind::Quota,
-                    subject: line.to_string(),
-                };
-                let above = used.share.reaches(*line) == Some(true);
-                let value = verdict.corrected.unwrap_or(f64::NAN);
-                if above || open.contains(&key) {
-                    let observation = Observation { at: now, value, above, level: 1 };
-                    seen.push(Sighting {
-                        key,
-                        observation,
-                        limit: Some(verdict.limit),
-                        hold: SignedDuration::ZERO,
-                        clear: WINDOW,
-                        alert,
-                    });
-                }
-            }
-        }
-        bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, now).await?;
-        bounded(client.batch_execute("COMMIT")).await?;
-        if moved.alerts > 0 {
-            self.shared.outbox.notify_waiters();
-        }
         Ok(())
     }
 }

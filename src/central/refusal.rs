@@ -1,13 +1,17 @@
 //! What a person is told of records that were not accepted, or are gone for ever.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::central::concern::{Concern, scoped};
 use crate::central::intake::TakenEvent;
+use crate::central::seen::{happened, key};
 use crate::config::central::Quarantine;
 use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::{Hysteresis, Observation};
+use crate::domain::alerting::Alerting;
+use crate::domain::episode::Hysteresis;
+use crate::domain::plant::Plant;
 use crate::mqtt::record::event as name;
-use crate::store::episode::{Key, Sighting};
+use crate::store::episode::Sighting;
 use crate::store::quarantine::Kept;
 
 /// A quarantine episode ends after ten minutes without a new case.
@@ -20,7 +24,11 @@ pub(super) fn conflict_reason() -> String {
 }
 
 /// What a person is told when a gateway has lost records for ever: one episode a gateway, noticed now.
-pub(super) fn lost_range(taken: &TakenEvent, now: Timestamp) -> Option<Sighting> {
+pub(super) fn lost_range(
+    taken: &TakenEvent,
+    (plant, alerting): (&Plant, &Alerting),
+    now: Timestamp,
+) -> Option<Sighting> {
     if taken.event.event != name::LOST_RANGE {
         return None;
     }
@@ -30,53 +38,51 @@ pub(super) fn lost_range(taken: &TakenEvent, now: Timestamp) -> Option<Sighting>
     let detail: Vec<String> =
         taken.event.detail.iter().map(|(name, value)| format!("{name} {value}")).collect();
     alert.summary = format!("gateway {gateway} has lost records that nobody else has: {}", detail.join(", "));
-    let key =
-        Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::LostRange, subject: gateway.clone() };
-    Some(Sighting {
-        key,
-        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
-        limit: None,
-        hold: SignedDuration::ZERO,
-        clear: QUARANTINE,
-        alert,
-    })
+    alert.reason = taken.event.detail.get("reason").cloned();
+    of_gateway(alert, (plant, alerting), now)
+}
+
+/// What a quarantined record is to a person.
+pub(super) fn kind_of(kept: &Kept) -> AlertKind {
+    if kept.reason == conflict_reason() { AlertKind::Conflict } else { AlertKind::Quarantine }
 }
 
 /// What a person is told of a quarantined record: one episode a gateway.
-pub(super) fn case_of(kept: &Kept, now: Timestamp) -> Sighting {
-    let kind = if kept.reason == conflict_reason() { AlertKind::Conflict } else { AlertKind::Quarantine };
-    let mut alert = Alert::new(kind, now, now);
+pub(super) fn case_of(
+    kept: &Kept,
+    (plant, alerting): (&Plant, &Alerting),
+    now: Timestamp,
+) -> Option<Sighting> {
+    let mut alert = Alert::new(kind_of(kept), now, now);
     alert.gateway = Some(kept.gateway.clone());
     alert.summary = format!("gateway {}: {}", kept.gateway, kept.reason);
-    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: kept.gateway.clone() };
-    Sighting {
-        key,
-        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
-        limit: None,
-        hold: SignedDuration::ZERO,
-        clear: QUARANTINE,
-        alert,
-    }
+    alert.reason = Some(kept.reason.clone());
+    of_gateway(alert, (plant, alerting), now)
 }
 
 /// What a person is told when no more of a gateway is kept: one episode a gateway.
-pub(super) fn full(gateway: &str, cap: &Quarantine, now: Timestamp) -> Sighting {
-    let kind = AlertKind::QuarantineFull;
-    let mut alert = Alert::new(kind, now, now);
-    alert.gateway = Some(gateway.to_owned());
+pub(super) fn full(
+    kept: &Kept,
+    cap: &Quarantine,
+    (plant, alerting): (&Plant, &Alerting),
+    now: Timestamp,
+) -> Option<Sighting> {
+    let gateway = &kept.gateway;
+    let mut alert = Alert::new(AlertKind::QuarantineFull, now, now);
+    alert.gateway = Some(gateway.clone());
     alert.summary = format!(
         "gateway {gateway}: its quarantine is full ({} records or {} MiB are the cap); what else is refused of it gets no \
          receipt and stays in its spool",
         cap.records,
         cap.bytes >> 20
     );
-    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: gateway.to_owned() };
-    Sighting {
-        key,
-        observation: Observation { at: now, value: 1.0, above: true, level: 1 },
-        limit: None,
-        hold: SignedDuration::ZERO,
-        clear: QUARANTINE,
-        alert,
-    }
+    of_gateway(alert, (plant, alerting), now)
+}
+
+/// With what it concerns and as its rule has it; `None` where it is not watched. It has happened: there is no waiting.
+fn of_gateway(mut alert: Alert, (plant, alerting): (&Plant, &Alerting), now: Timestamp) -> Option<Sighting> {
+    let gateway = alert.gateway.clone().unwrap_or_default();
+    Concern::of_gateway(plant, &gateway, now).tell(&mut alert);
+    let rule = alerting.rule(alert.kind, scoped(&alert), now)?;
+    Some(happened(rule, key(rule.kind, &gateway), (1, 1.0), alert))
 }

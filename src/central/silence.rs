@@ -9,6 +9,8 @@
 //!
 //! And many gateways that fall silent at once are one alert: `together`.
 
+/// What a person is told of each.
+mod sightings;
 /// Many gateways at once.
 mod together;
 
@@ -19,24 +21,42 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
+use crate::central::concern::served;
+use crate::central::gateways::QUIET;
+use crate::central::inbox::Underway;
 use crate::central::life::Life;
 use crate::central::refusal::QUARANTINE;
-use crate::central::warning::{OpenKeys, SCAN_LEVEL, place};
+use crate::central::seen::{over, tell};
+use crate::central::warning::{OpenKeys, SCAN_LEVEL};
 use crate::clock;
-use crate::domain::alert::{Alert, AlertKind};
-use crate::domain::episode::{Hysteresis, Observation, WINDOW};
+use crate::domain::alert::AlertKind;
+use crate::domain::episode::{Hysteresis, WINDOW};
 use crate::domain::plant::{Outlet, Plant};
 use crate::shutdown::Shutdown;
-use crate::store::episode::{Key, Sighting, movable, observe, open_of_kind};
+use crate::store::episode::{Key, Sighting, movable, open_of_kind};
+use crate::store::frame::Frames;
 use crate::store::heard::{self, Heard};
-use crate::store::session::{Failure, Session, Trouble, bounded};
+use crate::store::session::{Failure, Session, Trouble};
+
+use sightings::{link, of_analyser, of_gateway, of_outlet, under_rule};
+
+/// Kinds of silence, by which nothing can be heard.
+const KINDS: [AlertKind; 5] = [
+    AlertKind::SilentGateway,
+    AlertKind::SilentGateways,
+    AlertKind::SilentOutlet,
+    AlertKind::SilentAnalyser,
+    AlertKind::LinkDown,
+];
 
 /// Watches for silence, writes down signs of life, and keeps the writers' list of open episodes fresh.
 pub struct Watch {
     pub session: Session,
     pub plant: watch::Receiver<Arc<Plant>>,
+    pub frames: watch::Receiver<Arc<Frames>>,
     pub life: Life,
     pub open: OpenKeys,
+    pub underway: Underway,
     pub outbox: Arc<Notify>,
     pub after: SignedDuration,
     pub check: Duration,
@@ -50,6 +70,8 @@ impl Watch {
         // Nothing is silent that we had no chance to hear: from our start, and again after each gap of our own.
         let mut listening_since = clock::now();
         let (mut speech, mut trouble) = (Speech::default(), Trouble::default());
+        // Who has not been heard for longer than the limit says nothing of itself.
+        let mut looked = listening_since.checked_sub(self.after).unwrap_or(listening_since);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.check) => {}
@@ -59,8 +81,12 @@ impl Watch {
                     return;
                 }
             }
-            match self.look(listening_since, &mut speech).await {
-                Ok(()) => trouble.over(),
+            let (since, now) = (looked, clock::now());
+            match self.look_at_all((listening_since, since, now), &mut speech).await {
+                Ok(()) => {
+                    trouble.over();
+                    looked = now;
+                }
                 Err(failure) => {
                     if trouble.is_new(&failure.to_string()) {
                         tracing::warn!(%failure, "the watch for silence waits for the database");
@@ -72,32 +98,36 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self, listening_since: Timestamp, speech: &mut Speech) -> Result<(), Failure> {
+    async fn look_at_all(
+        &mut self,
+        (listening_since, since, now): (Timestamp, Timestamp, Timestamp),
+        speech: &mut Speech,
+    ) -> Result<(), Failure> {
         self.write_down().await?;
-        let now = clock::now();
-        let plant = Arc::clone(&self.plant.borrow());
+        self.look(listening_since, speech, now).await?;
+        self.look_at_gateways(since, now).await?;
+        self.look_at_backlog(now).await?;
+        self.end_quiet(now).await
+    }
+
+    async fn look(
+        &mut self,
+        listening_since: Timestamp,
+        speech: &mut Speech,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let (plant, frames) = (Arc::clone(&self.plant.borrow()), Arc::clone(&self.frames.borrow()));
         let client = self.session.client().await?;
-        let mut open = HashSet::new();
-        for kind in [
-            AlertKind::SilentGateway,
-            AlertKind::SilentGateways,
-            AlertKind::SilentOutlet,
-            AlertKind::SilentAnalyser,
-            AlertKind::LinkDown,
-        ] {
-            open.extend(open_of_kind(client, kind).await?);
-        }
+        let open: HashSet<Key> = movable(client, &KINDS).await?.into_iter().collect();
         self.open.replace(movable(client, &SCAN_LEVEL).await?);
-        let (mut seen, mut together) = (Vec::new(), Vec::new());
+        let (mut seen, mut together) = (Vec::new(), None);
         if let Some(connected) = self.life.connected_since() {
             let heard = heard::all(client).await?;
             speech.note(&heard, self.after);
             let base = listening_since.max(connected);
             seen.extend(judge_silence(&plant, (&heard, speech), (now, base), self.after));
             let quiet = together::quiet(&plant, &heard, (now, base), self.after);
-            let clear = Hysteresis(self.after);
-            let folded = together::fold(&mut seen, &quiet, (self.together, now), &open);
-            together.extend(folded.map(|sighting| Sighting { clear, ..sighting }));
+            together = together::fold(&mut seen, &quiet, (self.together, now), &open);
             seen.push(link(now, None));
         } else {
             let since = self.life.lost_since().unwrap_or(now).max(listening_since);
@@ -105,41 +135,38 @@ impl Watch {
             seen.extend(down.then(|| link(now, Some(since))));
         }
         seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
-        self.tell(seen, now).await?;
-        self.tell(together, now).await?;
-        self.end_quarantine(now).await
+        let of = |sighting| under_rule(sighting, &frames, (now, WINDOW));
+        let mut told: Vec<Sighting> = seen.into_iter().map(of).collect();
+        told.extend(together.map(|one| under_rule(one, &frames, (now, Hysteresis(self.after)))));
+        self.tell(told, now).await
     }
 
-    /// A quarantine or conflict episode ends when nothing more of it came for a while.
-    async fn end_quarantine(&mut self, now: Timestamp) -> Result<(), Failure> {
+    /// What is only told when it happens ends when nothing more of it came for a while.
+    async fn end_quiet(&mut self, now: Timestamp) -> Result<(), Failure> {
         let client = self.session.client().await?;
         let mut seen = Vec::new();
         for kind in
             [AlertKind::Quarantine, AlertKind::QuarantineFull, AlertKind::Conflict, AlertKind::LostRange]
         {
-            for key in open_of_kind(client, kind).await? {
-                let observation = Observation { at: now, value: 0.0, above: false, level: 1 };
-                seen.push(Sighting {
-                    key,
-                    observation,
-                    limit: None,
-                    hold: SignedDuration::ZERO,
-                    clear: QUARANTINE,
-                    alert: Alert::new(kind, now, now),
-                });
-            }
+            let open = open_of_kind(client, kind).await?;
+            seen.extend(open.into_iter().map(|key| over(key, now, QUARANTINE)));
         }
+        // Of an outlet's analysers its scans tell; these were told by their gateway.
+        let open = open_of_kind(client, AlertKind::AnalyserFault).await?;
+        let of_gateways = open.into_iter().filter(|key| key.outlet_id == 0);
+        seen.extend(of_gateways.map(|key| over(key, now, QUIET)));
         self.tell(seen, now).await
     }
 
-    async fn tell(&mut self, seen: Vec<Sighting>, now: Timestamp) -> Result<(), Failure> {
+    /// Moves episodes, and rings when somebody is to be told.
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not answer.
+    pub(super) async fn tell(&mut self, seen: Vec<Sighting>, now: Timestamp) -> Result<(), Failure> {
         if seen.is_empty() {
             return Ok(());
         }
-        let client = self.session.client().await?;
-        bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, now).await?;
-        bounded(client.batch_execute("COMMIT")).await?;
+        let moved = tell(self.session.client().await?, seen, now).await?;
         if moved.alerts > 0 {
             self.outbox.notify_waiters();
         }
@@ -263,17 +290,12 @@ pub fn judge_silence(
     let outlets: HashMap<(i32, &str), Timestamp> =
         heard.outlets.iter().map(|(outlet, analyser, at)| ((*outlet, analyser.as_str()), *at)).collect();
     let mut seen = Vec::new();
-    let mut served: HashMap<&str, Vec<&Arc<Outlet>>> = HashMap::new();
-    for outlet in &plant.outlets {
-        for (name, _) in outlet.gateways.iter().filter(|(_, times)| times.at(now).is_some()) {
-            served.entry(name).or_default().push(outlet);
-        }
-    }
+    let mut served = served(plant, now);
     for gateway in &plant.gateways {
         let Some(outlets_now) = served.remove(&*gateway.name) else { continue };
         let hearing = Hearing::of(gateways.get(&gateway.id).copied(), (now, base), after);
         let told = hearing.told();
-        seen.extend(told.map(|told| of_gateway(&gateway.name, outlets_now.len(), told, now)));
+        seen.extend(told.map(|told| of_gateway(&gateway.name, &outlets_now, told, now)));
         let Some(gateway_run) = speech.gateways.get(&gateway.id).filter(|_| hearing.is_heard()) else {
             continue;
         };
@@ -308,58 +330,6 @@ fn analysers(outlet: &Outlet, now: Timestamp) -> Vec<(Arc<str>, SignedDuration)>
         }
     }
     found
-}
-
-fn sighting(
-    mut alert: Alert,
-    kind: AlertKind,
-    key: (i32, &str),
-    (since, above): (Timestamp, bool),
-    now: Timestamp,
-) -> Sighting {
-    let key = Key { outlet_id: key.0, position: -1, rule_id: 0, kind, subject: key.1.to_owned() };
-    alert.started_at = since;
-    let value = now.duration_since(since).as_secs_f64();
-    Sighting {
-        key,
-        observation: Observation { at: now, value, above, level: 1 },
-        limit: None,
-        hold: SignedDuration::ZERO,
-        clear: WINDOW,
-        alert,
-    }
-}
-
-fn of_gateway(name: &str, outlets: usize, told: (Timestamp, bool), now: Timestamp) -> Sighting {
-    let since = told.0;
-    let mut alert = Alert::new(AlertKind::SilentGateway, since, now);
-    alert.gateway = Some(name.to_owned());
-    alert.summary = format!("gateway {name} with {outlets} outlets: nothing heard since {since}");
-    sighting(alert, AlertKind::SilentGateway, (0, name), told, now)
-}
-
-fn of_outlet(outlet: &Outlet, gateway: &str, told: (Timestamp, bool), now: Timestamp) -> Sighting {
-    let since = told.0;
-    let mut alert = Alert::new(AlertKind::SilentOutlet, since, now);
-    alert.outlet = Some(place(outlet));
-    alert.gateway = Some(gateway.to_owned());
-    alert.summary = format!("outlet {}: no analyser has answered since {since}", outlet.code);
-    sighting(alert, AlertKind::SilentOutlet, (outlet.id, ""), told, now)
-}
-
-fn of_analyser(outlet: &Outlet, analyser: &str, told: (Timestamp, bool), now: Timestamp) -> Sighting {
-    let since = told.0;
-    let mut alert = Alert::new(AlertKind::SilentAnalyser, since, now);
-    alert.outlet = Some(place(outlet));
-    alert.analyser = Some(analyser.to_owned());
-    alert.summary = format!("outlet {}: analyser {analyser} has not answered since {since}", outlet.code);
-    sighting(alert, AlertKind::SilentAnalyser, (outlet.id, analyser), told, now)
-}
-
-fn link(now: Timestamp, since: Option<Timestamp>) -> Sighting {
-    let mut alert = Alert::new(AlertKind::LinkDown, since.unwrap_or(now), now);
-    "the centre has no connection to the MQTT broker".clone_into(&mut alert.summary);
-    sighting(alert, AlertKind::LinkDown, (0, ""), (since.unwrap_or(now), since.is_some()), now)
 }
 
 #[cfg(test)]

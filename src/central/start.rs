@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 
 use crate::central::clerk::{Clerk, post};
 use crate::central::heads::Heads;
-use crate::central::inbox::{Inbox, Takes};
+use crate::central::inbox::{Inbox, Takes, Underway};
 use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::notify::Courier;
+use crate::central::notify::alertmanager::Posters;
 use crate::central::notify::channel::Post;
 use crate::central::notify::dispatch::Dispatcher;
 use crate::central::notify::trust::Trust;
@@ -121,7 +122,9 @@ pub async fn start(
         reporting: reporting.clone(),
         database: links.database.clone(),
         plant,
+        frames: shared.frames.clone(),
         zone: config.zone.clone(),
+        tokens: config.tokens,
     };
     let address = web::start(config.listen, state, shutdown.clone()).await?;
     let session = || Session::new(&links.database);
@@ -138,23 +141,28 @@ pub async fn start(
     let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
     let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
     tasks.spawn(dispatcher.run(shutdown.clone()));
-    let post = Post::new();
+    let post = Post::new(&config.alerting);
     let trust = Trust {
         session: session(),
         readiness: reporting.readiness.clone(),
-        post: post.clone(),
+        post: Post::trusted(&config.alerting),
         heartbeat: config.heartbeat.clone(),
         self_test: config.self_test.clone(),
     };
     tasks.spawn(trust.run(shutdown.clone()));
-    let means = (shared.meters.clone(), post);
+    let means = (shared.meters.clone(), post.clone(), config.alerting.channel_down);
     let courier = Courier::new(session(), outbox, means, (zone, config.public_url.clone()));
     tasks.spawn(courier.run(shutdown.clone()));
+    let posters = Posters { database: links.database.clone(), post, outbox: Arc::clone(&shared.outbox) };
+    tasks.spawn(posters.run(shutdown.clone()));
+    let underway = Underway::default();
     let watch = Watch {
         session: session(),
         plant: shared.plant.clone(),
+        frames: shared.frames.clone(),
         life: shared.life.clone(),
         open: shared.open.clone(),
+        underway: underway.clone(),
         outbox: Arc::clone(&shared.outbox),
         after: signed(config.silence.after),
         check: config.silence.check,
@@ -164,7 +172,7 @@ pub async fn start(
     tasks.spawn(shared.heads.clone().run(session(), shutdown.clone()));
     let news = News { line: plant_line, frames: frames_line, revision: Arc::clone(&shared.plant_revision) };
     tasks.spawn(follow(links.database.clone(), news, reporting.readiness.clone(), shutdown.clone()));
-    ingest(config, links, &shared, (&reporting, &shutdown), &mut tasks);
+    ingest(config, links, (&shared, underway), (&reporting, &shutdown), &mut tasks);
     Ok(Running { address, tasks })
 }
 
@@ -172,7 +180,7 @@ pub async fn start(
 fn ingest(
     config: &Central,
     links: &Links,
-    shared: &Shared,
+    (shared, underway): (&Shared, Underway),
     (reporting, shutdown): (&Reporting, &Shutdown),
     tasks: &mut JoinSet<()>,
 ) {
@@ -186,6 +194,7 @@ fn ingest(
     let desk = Desk {
         readiness: reporting.readiness.clone(),
         meters: shared.meters.clone(),
+        underway,
         shutdown: shutdown.clone(),
     };
     let (clerk, posted) = Clerk::new();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use crate::central::clerk::Clerk;
-use crate::central::inbox::{Inbox, Queued, Takes};
+use crate::central::inbox::{Inbox, Queued, Takes, Underway};
 use crate::central::intake::{Arrival, line_by_line};
 use crate::central::life::{Connection, Life};
 use crate::central::meters::Meters;
@@ -206,9 +206,12 @@ fn as_stored(status: &GatewayStatus) -> Option<String> {
     serde_json::to_string(status).ok().map(|text| text.replace("\\u0000", "\\ufffd"))
 }
 
-/// A status of the last minutes that says "online". A retained one from long ago does not count as life.
+/// A status of the last minutes that says "online". A retained one from long ago does not count as life. By the centre's clock, as far as
+/// the gateway knows how far its own is off: a wrong clock is to be told, not taken for an old message.
 fn says_online(status: &GatewayStatus) -> bool {
+    let off = jiff::SignedDuration::from_millis(status.clock_offset_ms.unwrap_or(0));
     let said_at = status.at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let said_at = said_at.and_then(|at| at.checked_sub(off).ok());
     status.online
         && said_at
             .is_some_and(|at| clock::now().duration_since(at).abs() < jiff::SignedDuration::from_secs(120))
@@ -222,6 +225,8 @@ pub async fn write(mut writer: Writer, (inbox, takes): (Arc<Inbox>, Takes), cler
             () = desk.shutdown.cancelled() => return,
         };
         let Some(batch) = batch else { return };
+        let oldest = batch.iter().map(|queued| queued.arrival.received_at).min();
+        let _busy = oldest.map(|oldest| desk.underway.begin(oldest));
         let (arrivals, tickets): (Vec<Arrival>, Vec<Ticket>) =
             batch.into_iter().map(|queued| (queued.arrival, queued.ticket)).unzip();
         let Some(receipts) = commit(&mut writer, &arrivals, (&clerk, &desk)).await else { return };
@@ -235,6 +240,7 @@ pub async fn write(mut writer: Writer, (inbox, takes): (Arc<Inbox>, Takes), cler
 pub struct Desk {
     pub readiness: Readiness,
     pub meters: Meters,
+    pub underway: Underway,
     pub shutdown: Shutdown,
 }
 

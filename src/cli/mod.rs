@@ -20,6 +20,10 @@ mod recompute;
 mod verify;
 /// `cems quarantine`: what could not be accepted.
 mod quarantine;
+/// `cems alert`: what was told, who has it, and what to do about it.
+mod alert;
+/// `cems token`: tokens of the API.
+mod token;
 /// `cems seed`: pollutants, rules and plant into the database.
 mod seed;
 /// `cems migrate`: the tables brought to this version.
@@ -36,6 +40,8 @@ mod replay;
 mod ledger;
 /// `cems period`: submitted periods.
 mod period;
+/// Who does something.
+mod who;
 /// Which database a subcommand works on.
 mod database;
 /// Files and folders named on the command line, read.
@@ -76,6 +82,10 @@ enum Command {
     Verify(verify::Arguments),
     /// Look at what could not be accepted, try it again, or give it up with a reason
     Quarantine(quarantine::Arguments),
+    /// See what is open and who has it, take it, close it with a reason, or silence it
+    Alert(alert::Arguments),
+    /// Make, list and revoke tokens of the API
+    Token(token::Arguments),
     /// Serve a plant of simulated stack analysers over Modbus TCP
     Simulate(simulate::Arguments),
     /// Bring the tables of a database to the version of this program
@@ -109,6 +119,8 @@ pub fn run() -> ExitCode {
         Command::Recompute(arguments) => recompute::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Quarantine(arguments) => quarantine::run(arguments),
+        Command::Alert(arguments) => alert::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::Seed(arguments) => seed::run(arguments),

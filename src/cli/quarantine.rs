@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use crate::central::retry::{Outcome, Retrier};
 use crate::cli::database::{Database, Failure, finish};
+use crate::cli::who::who;
 use crate::clock;
 use crate::store::plant;
 use crate::store::quarantine::{Becomes, Selection, Whole, change, counts, entries, whole};
@@ -106,13 +107,13 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
                 // Of rows that are named, those that are not kept are counted.
                 let state = ids.is_none().then(|| "kept".to_owned());
                 let of = Selection { ids, gateway: filter.gateway, reason: filter.reason, state };
-                retry(&database, of, &who(by)?).await
+                retry(&database, of, &who(by, "--by")?).await
             }
             What::Discard { id, reason, by, database } => {
                 if reason.trim().is_empty() {
                     return Err(Failure::input("--reason is empty; say why it is worth nothing"));
                 }
-                discard(&connect(&database).await?, id, reason, &who(by)?).await
+                discard(&connect(&database).await?, id, reason, &who(by, "--by")?).await
             }
         }
     })
@@ -238,21 +239,6 @@ async fn discard(client: &Client, id: i64, reason: String, by: &str) -> Result<(
     Err(Failure::input(format!("row {id} is {:?}, not \"kept\"; nothing was changed", row.entry.state)))
 }
 
-/// The name given, else the user of the system.
-fn who(by: Option<String>) -> Result<String, Failure> {
-    let named = by.map(|by| by.trim().to_owned()).or_else(system_user);
-    named.filter(|name| !name.is_empty()).ok_or_else(|| {
-        Failure::input("nobody is named who does this; give --by NAME (the user of the system has no name)")
-    })
-}
-
-fn system_user() -> Option<String> {
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let of_uid = |line: &&str| line.split(':').nth(2) == Some(uid.as_str());
-    users.lines().find(of_uid).and_then(|line| line.split(':').next()).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,11 +254,5 @@ mod tests {
         );
         assert_eq!(lines[1].split_whitespace().last(), Some("\"scan\"}"));
         assert_eq!(lines.len(), 2);
-    }
-
-    #[test]
-    fn somebody_does_it() {
-        assert_eq!(who(Some(" li ".to_owned())).ok().as_deref(), Some("li"));
-        assert!(who(Some(String::new())).is_err());
     }
 }

@@ -11,6 +11,7 @@ use crate::central::notify::Answer;
 use crate::central::notify::channel::Post;
 use crate::cli::exit_code::{FAILED, OK};
 use crate::clock;
+use crate::config::central::Alerting;
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry::{LogFormat, start_logging};
 use crate::web::heartbeat::{Heard, listen};
@@ -65,7 +66,7 @@ struct Told {
 }
 
 async fn watch(arguments: &Arguments, heard: watch::Receiver<Heard>, shutdown: Shutdown) {
-    let (post, after) = (Post::new(), Duration::from_secs(arguments.after_s));
+    let (post, after) = (Post::trusted(&Alerting::default()), Duration::from_secs(arguments.after_s));
     // Nothing is dead that had no chance to be heard.
     let began = clock::monotonic();
     let mut told: Option<Told> = None;
@@ -117,7 +118,7 @@ async fn tell(post: &Post, to: &[String], (id, since): (&str, Timestamp), state:
     });
     let mut is_told = false;
     for url in to {
-        match post.emergency(url, id, &body).await {
+        match post.direct(url, id, &body).await {
             Answer::Taken { .. } => is_told = true,
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
                 tracing::error!(reason, "not told")

@@ -21,6 +21,7 @@ use crate::domain::limit::Rule;
 use crate::domain::plant::{ChannelCode, ChannelSettings, Enterprise, Gateway, OutletSettings};
 use crate::domain::pollutant::Pollutant;
 
+pub use crate::config::notify::{NotifyChannel, NotifyKind};
 pub use plant::Dangling;
 use written::Written;
 
@@ -102,38 +103,6 @@ pub struct Analyser {
     pub serial_number: String,
     pub principle: String,
     pub range_note: Option<String>,
-}
-
-/// Where alerts go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotifyChannel {
-    pub id: i32,
-    pub name: String,
-    pub kind: NotifyKind,
-    /// Of a webhook.
-    pub url: Option<String>,
-    pub enabled: bool,
-}
-
-/// How an alert is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotifyKind {
-    /// JSON by HTTP POST.
-    Webhook,
-    /// Our own log.
-    Log,
-}
-
-impl NotifyKind {
-    pub const ALL: [NotifyKind; 2] = [NotifyKind::Webhook, NotifyKind::Log];
-
-    /// As written in files and tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            NotifyKind::Webhook => "webhook",
-            NotifyKind::Log => "log",
-        }
-    }
 }
 
 /// Reads and checks files of [`SCHEMAS`] together. Where no file of `pollutants/1` is among them, the built-in one is

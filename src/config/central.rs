@@ -12,7 +12,14 @@
 //! user = "central"                    # password: CEMS__MQTT__PASSWORD
 //! [http]
 //! listen = "127.0.0.1:8080"
+//! [alerting]                          # optional: how alerts leave, see `alerting`
+//! tokens = "writes"                   # who needs a token; "always" where other machines can listen
 //! ```
+
+/// How alerts leave.
+mod alerting;
+/// Heartbeats and tests.
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,8 +30,10 @@ use jiff::tz::TimeZone;
 use crate::config::broker::{self, Tls};
 use crate::config::check::{self, any_text, boolean, milliseconds, seconds, small, text};
 use crate::config::document::{Document, Overlay, Section};
-use crate::config::plant::web_address;
 use crate::config::problem::Problems;
+
+pub use alerting::{Alerting, HostPattern};
+pub use trust::{Heartbeat, SelfTest};
 
 /// The centre's configuration, checked.
 #[derive(Clone)]
@@ -40,55 +49,35 @@ pub struct Central {
     pub timescale: Timescale,
     pub mqtt: Mqtt,
     pub listen: SocketAddr,
+    pub tokens: Tokens,
     pub silence: Silence,
     pub windows: Windows,
     /// Between looks at the quotas.
     pub quotas_every: Duration,
     pub quarantine: Quarantine,
     pub retention: Retention,
+    pub alerting: Alerting,
     pub heartbeat: Heartbeat,
     pub self_test: SelfTest,
 }
 
-/// Signs of life for whoever watches from outside, and where an emergency is told that cannot be written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heartbeat {
-    pub url: Option<String>,
-    pub every: Duration,
-    /// Hears directly that the database is away.
-    pub emergency_url: Option<String>,
+/// What of HTTP needs a token of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// What changes something.
+    Writes,
+    /// Everything but health, figures and the pages of links.
+    Always,
 }
 
-/// The periodic test of the way to people.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SelfTest {
-    /// `None`: none is made.
-    pub every: Option<Duration>,
-    /// `channel` or `channel:recipient`.
-    pub to: Vec<String>,
-}
+impl Tokens {
+    /// The words for it.
+    pub const WORDS: [(&'static str, Tokens); 2] = [("writes", Tokens::Writes), ("always", Tokens::Always)];
 
-fn heartbeat(root: &mut Section<'_>) -> Option<Heartbeat> {
-    let every = Duration::from_mins(1);
-    let Some(mut heartbeat) = root.optional_table("heartbeat") else {
-        return Some(Heartbeat { url: None, every, emergency_url: None });
-    };
-    let url = heartbeat.optional("url", web_address());
-    let every = heartbeat.with_default("every_s", seconds(1..=3600), every);
-    let emergency_url = heartbeat.optional("emergency_url", web_address());
-    Some(Heartbeat { url: url?, every: every?, emergency_url: emergency_url? })
-}
-
-fn self_test(root: &mut Section<'_>) -> Option<SelfTest> {
-    let Some(mut test) = root.optional_table("self_test") else { return Some(SelfTest::default()) };
-    let every = test.with_default("every_s", seconds(60..=31_622_400), Duration::from_hours(24));
-    let to = test.list("to", any_text());
-    if to.as_ref().is_some_and(Vec::is_empty) {
-        let allowed = "at least one channel, as \"ops\" or \"sms:13800000000\", or leave out [self_test]";
-        test.problem("to", "nothing", allowed);
-        return None;
+    /// Where nothing is said: whoever can read a loopback address can read this machine.
+    pub const fn usual(listen: SocketAddr) -> Tokens {
+        if listen.ip().is_loopback() { Tokens::Writes } else { Tokens::Always }
     }
-    Some(SelfTest { every: Some(every?), to: to? })
 }
 
 /// Whether new tables are to be hypertables of TimescaleDB. Tables with rows stay what they are.
@@ -176,6 +165,16 @@ impl Default for Retention {
     }
 }
 
+fn http(root: &mut Section<'_>) -> Option<(SocketAddr, Tokens)> {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Some(mut http) = root.optional_table("http") else { return Some((usual, Tokens::usual(usual))) };
+    let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
+    let listen = http.with_default("listen", text(allowed, |text| text.parse().ok()), usual);
+    let tokens = http.optional("tokens", check::one_of(&Tokens::WORDS));
+    let (listen, tokens) = (listen?, tokens?);
+    Some((listen, tokens.unwrap_or(Tokens::usual(listen))))
+}
+
 fn retention(root: &mut Section<'_>) -> Option<Retention> {
     let default = Retention::default();
     let Some(mut retention) = root.optional_table("retention") else { return Some(default) };
@@ -224,15 +223,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
     let timescale = database.with_default("timescale", check::one_of(&Timescale::WORDS), Timescale::Auto);
     drop(database);
     let mqtt = mqtt(root);
-    let http = root.optional_table("http");
-    let listen = http.map_or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))), |mut http| {
-        let allowed = "an address with a port, as \"127.0.0.1:8080\" (port 0: a free one)";
-        http.with_default(
-            "listen",
-            text(allowed, |text| text.parse().ok()),
-            SocketAddr::from(([127, 0, 0, 1], 8080)),
-        )
-    });
+    let http = http(root);
     let silence = silence(root);
     let windows = windows(root);
     let hourly = Duration::from_hours(1);
@@ -241,8 +232,9 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         .map_or(Some(hourly), |mut quotas| quotas.with_default("check_s", seconds(1..=86_400), hourly));
     let quarantine = quarantine(root);
     let retention = retention(root);
-    let heartbeat = heartbeat(root);
-    let self_test = self_test(root);
+    let heartbeat = trust::heartbeat(root);
+    let self_test = trust::self_test(root);
+    let alerting = alerting::read(root);
     Some(Central {
         zone: zone?,
         public_url: public_url?,
@@ -250,7 +242,8 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         database: url?,
         timescale: timescale?,
         mqtt: mqtt?,
-        listen: listen?,
+        listen: http?.0,
+        tokens: http?.1,
         silence: silence?,
         windows: windows?,
         quotas_every: quotas_every?,
@@ -258,6 +251,7 @@ fn build(root: &mut Section<'_>) -> Option<Central> {
         retention: retention?,
         heartbeat: heartbeat?,
         self_test: self_test?,
+        alerting: alerting?,
     })
 }
 
@@ -334,6 +328,22 @@ mod tests {
     fn the_example_is_right() {
         let parsed = parse("central-example.toml", include_str!("../../config/central-example.toml"));
         assert_eq!(parsed.err(), None);
+    }
+
+    #[test]
+    fn other_machines_need_tokens_for_everything_unless_told_otherwise() {
+        let parse = |http: &str| {
+            let text = format!(
+                "schema = \"central/1\"\n[central]\n[database]\nurl = \"embedded\"\n[mqtt]\nurl = \"embedded\"\n[http]\n{http}\n"
+            );
+            parse("central.toml", &text).map(|central| central.tokens).map_err(|problems| problems.0.len())
+        };
+        assert_eq!(parse(""), Ok(Tokens::Writes));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"[::1]:8080\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"always\""), Ok(Tokens::Always));
+        assert_eq!(parse("listen = \"0.0.0.0:8080\"\ntokens = \"writes\""), Ok(Tokens::Writes));
+        assert_eq!(parse("tokens = \"never\""), Err(1));
     }
 
     #[test]

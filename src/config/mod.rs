@@ -20,6 +20,8 @@ pub mod plant;
 pub mod pollutants;
 /// Marks, exemptions, checks, orders, assessments, quotas: lists of `plant/1` and `rules/1`.
 pub(in crate::config) mod law;
+/// `[[notify]]` of `plant/1`: where alerts go, by kind.
+pub mod notify;
 /// What is wrong, where, and what is allowed.
 pub mod problem;
 /// `readings.csv`: what `cems replay` works on.
@@ -30,5 +32,7 @@ pub mod rules;
 pub mod scenario;
 /// The data that the binary carries: pollutants, rules, the demonstration plant.
 pub mod seeds;
+/// Texts with places to be filled in.
+pub mod template;
 
 pub use kind::{check_file, check_files};

@@ -10,12 +10,10 @@ pub(in crate::config) mod period;
 
 use std::sync::Arc;
 
-use crate::config::catalogue::NotifyChannel;
-use crate::config::catalogue::NotifyKind;
 use crate::config::catalogue::written::{Places, Written, WrittenServing};
 use crate::config::check;
 use crate::config::document::Section;
-use crate::config::{law, rules};
+use crate::config::{law, notify, rules};
 use crate::domain::plant::{Enterprise, is_gateway_name, is_outlet_code};
 
 use period::dated;
@@ -32,7 +30,7 @@ pub(in crate::config) fn read(root: &mut Section<'_>, written: &mut Written) {
         gateway(&mut section, written);
     }
     for mut section in root.tables("notify") {
-        notify(&mut section, written);
+        notify::read(&mut section, written);
     }
     rules::read(root, written);
     law::read_of_plant(root, written);
@@ -103,36 +101,6 @@ fn gateway(section: &mut Section<'_>, written: &mut Written) {
 pub(in crate::config) fn outlet_code<'c>() -> check::Check<'c, String> {
     check::text("an outlet code: 1 to 64 of A-Z a-z 0-9 . _ -", |text| {
         is_outlet_code(text).then(|| text.to_owned())
-    })
-}
-
-fn notify(section: &mut Section<'_>, written: &mut Written) {
-    let kinds = NotifyKind::ALL.map(|kind| (kind.name(), kind));
-    let name = section.required("name", period::code());
-    let kind = section.required("kind", check::one_of(&kinds));
-    let url = section.optional("url", web_address());
-    let enabled = section.with_default("enabled", check::boolean(), true);
-    if let Some(name) = &name {
-        written.declare("notify", name, &section.place("name"));
-    }
-    let (Some(name), Some(kind), Some(url), Some(enabled)) = (name, kind, url, enabled) else { return };
-    match (kind, &url) {
-        (NotifyKind::Webhook, None) => section.problem("url", "nothing", "the URL that a webhook posts to"),
-        (NotifyKind::Log, Some(url)) => {
-            section.problem("url", &format!("{url:?}"), "no url: alerts of kind \"log\" go to our own log");
-        }
-        (NotifyKind::Webhook, Some(_)) | (NotifyKind::Log, None) => {
-            written.notify.push(NotifyChannel { id: 0, name, kind, url, enabled });
-        }
-    }
-}
-
-pub(in crate::config) fn web_address<'c>() -> check::Check<'c, String> {
-    check::text("http://HOST… or https://HOST…, 1000 characters at most", |text| {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-        let host = rest.split(['/', '?', '#']).next()?;
-        let valid = !host.is_empty() && text.len() <= 1000 && !text.contains(char::is_whitespace);
-        valid.then(|| text.to_owned())
     })
 }
 

@@ -161,6 +161,14 @@ pub struct Alert {
     /// When an early warning of the same cause had begun.
     #[serde(default)]
     pub warned_at: Option<Timestamp>,
+    /// Windows of the time that are still to come, and how many of them may fail; none when the line is missed even if all are good.
+    #[serde(default)]
+    pub to_come: Option<u64>,
+    #[serde(default)]
+    pub may_fail: Option<u64>,
+    /// Whom it concerns where it is of no single outlet: the enterprise of all its outlets. Code and name are empty.
+    #[serde(default)]
+    pub concerns: Option<Place>,
     /// A test: nothing has happened.
     #[serde(default)]
     pub test: bool,
@@ -215,13 +223,16 @@ impl Alert {
             subjects: Vec::new(),
             subjects_total: None,
             warned_at: None,
+            to_come: None,
+            may_fail: None,
+            concerns: None,
             test: false,
         }
     }
 
-    /// Where it belongs, for whom it concerns.
-    pub const fn place(&self) -> Option<&Place> {
-        self.outlet.as_ref()
+    /// Where it belongs, for whom it concerns: its outlet's place, else that of the enterprise of all that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        self.outlet.as_ref().or(self.concerns.as_ref())
     }
 
     /// The same at a level, with the severity that follows.

@@ -23,6 +23,8 @@ mod escape;
 mod form;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod laws;
 
 use fact::Fact;
 use jiff::Timestamp;
@@ -100,7 +102,7 @@ fn line_of(facts: &[Fact], clock: &Clock<'_>) -> String {
 }
 
 fn between(before: &Fact, after: &Fact, language: Language) -> &'static str {
-    let is_time = matches!(before, Fact::Window(..) | Fact::At(_));
+    let is_time = matches!(before, Fact::Window(..) | Fact::At(..) | Fact::Formerly);
     let is_who = matches!(after, Fact::AcknowledgeBy(_));
     let is_apart = matches!(
         after,

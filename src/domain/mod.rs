@@ -58,6 +58,8 @@ pub mod furnace;
 pub mod quality;
 /// Capture rate and transmission efficiency.
 pub mod capture;
+/// Whether a share will reach its line.
+pub mod prospect;
 /// Substitutes for missing masses.
 pub mod substitution;
 /// The ledger of total quantities.
@@ -72,6 +74,18 @@ pub mod alert;
 pub mod alerting;
 /// What an alert says in words.
 pub mod message;
+/// Why an episode was closed, and what was done.
+pub mod closing;
+/// Links in messages, signed.
+pub mod link;
+/// Tokens of the API: what each may do, and of whom.
+pub mod token;
+/// Silences and planned maintenance.
+pub mod silence;
+/// Who was reached, with the middle hidden.
+pub mod recipient;
+/// Who has an episode, and what somebody does about it.
+pub mod handling;
 /// From scans to every average, in one pass, with verdicts: what `cems replay` prints.
 pub mod replay;
 /// How a number came about, step by step, and whether the stored one comes out again.

@@ -2,7 +2,7 @@
 //! up again. Channels with a limit are served by one centre at a time, which holds the channel's row.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_postgres::{Client, Row};
 
 use crate::store::session::{Failure, execute, query, query_opt};
@@ -136,42 +136,36 @@ pub struct Attempt<'a> {
     pub note: Option<String>,
 }
 
-/// Records an attempt and what follows from it.
+/// Records attempts and what follows from them.
 ///
 /// # Errors
-/// [`Failure`] when the database does not take it.
-pub async fn attempted(client: &Client, attempt: &Attempt<'_>) -> Result<(), Failure> {
+/// [`Failure`] when the database does not take them.
+pub async fn attempted(client: &Client, attempts: &[Attempt<'_>]) -> Result<(), Failure> {
+    let rows: Vec<Value> =
+        attempts.iter().flat_map(|attempt| attempt.of.iter().map(|of| row(attempt, of))).collect();
+    let sql = "WITH o AS (SELECT * FROM jsonb_to_recordset($1) AS o (alert_id uuid, channel_id int, recipient text, step int, state text, \
+         delivered_at timestamptz, next_at timestamptz, at timestamptz, took_ms int, status int, outcome text)), \
+         u AS (UPDATE delivery d SET state = o.state, delivered_at = o.delivered_at, next_at = coalesce(o.next_at, d.next_at), \
+         fail_over_at = CASE WHEN o.state = 'delivered' THEN NULL WHEN o.state = 'dead' AND d.fail_over_at IS NOT NULL THEN o.at \
+         ELSE d.fail_over_at END \
+         FROM o WHERE (d.alert_id, d.channel_id, d.recipient, d.step) = (o.alert_id, o.channel_id, o.recipient, o.step) AND d.state = 'waiting') \
+         INSERT INTO delivery_attempt (alert_id, channel_id, recipient, step, at, took_ms, status, outcome) \
+         SELECT o.alert_id, o.channel_id, o.recipient, o.step, o.at, o.took_ms, o.status, o.outcome FROM o";
+    execute(client, sql, &[&Value::Array(rows)]).await.map(|_rows| ())
+}
+
+fn row(attempt: &Attempt<'_>, of: &Waiting) -> Value {
     let (state, delivered_at, next_at, text) = match &attempt.outcome {
         Outcome::Delivered => ("delivered", Some(attempt.at), None, "delivered"),
         Outcome::Again(next_at, text) => ("waiting", None, Some(*next_at), text.as_str()),
         Outcome::Dead(text) => ("dead", None, None, text.as_str()),
     };
-    let text = attempt.note.as_ref().map_or(text.to_owned(), |note| format!("{text}; {note}"));
-    let alerts: Vec<&str> = attempt.of.iter().map(|one| one.alert_id.as_str()).collect();
-    let channels: Vec<i32> = attempt.of.iter().map(|one| one.channel_id).collect();
-    let recipients: Vec<&str> = attempt.of.iter().map(|one| one.recipient.as_str()).collect();
-    let steps: Vec<i32> = attempt.of.iter().map(|one| one.step).collect();
-    let status = attempt.status.map(i32::from);
-    let sql = "WITH o AS (SELECT * FROM unnest($1::text[]::uuid[], $2::int[], $3::text[], $4::int[]) AS o (alert_id, channel_id, recipient, step)), \
-         u AS (UPDATE delivery d SET state = $5, delivered_at = $6, next_at = coalesce($7, d.next_at), \
-         fail_over_at = CASE WHEN $5 = 'delivered' THEN NULL WHEN $5 = 'dead' AND d.fail_over_at IS NOT NULL THEN $8 ELSE d.fail_over_at END \
-         FROM o WHERE (d.alert_id, d.channel_id, d.recipient, d.step) = (o.alert_id, o.channel_id, o.recipient, o.step) AND d.state = 'waiting') \
-         INSERT INTO delivery_attempt (alert_id, channel_id, recipient, step, at, took_ms, status, outcome) \
-         SELECT o.alert_id, o.channel_id, o.recipient, o.step, $8, $9, $10, $11 FROM o";
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
-        &alerts,
-        &channels,
-        &recipients,
-        &steps,
-        &state,
-        &delivered_at,
-        &next_at,
-        &attempt.at,
-        &attempt.took_ms,
-        &status,
-        &text,
-    ];
-    execute(client, sql, &params).await.map(|_rows| ())
+    let outcome = attempt.note.as_ref().map_or(text.to_owned(), |note| format!("{text}; {note}"));
+    json!({
+        "alert_id": of.alert_id, "channel_id": of.channel_id, "recipient": of.recipient, "step": of.step, "state": state,
+        "delivered_at": delivered_at, "next_at": next_at, "at": attempt.at, "took_ms": attempt.took_ms,
+        "status": attempt.status, "outcome": outcome,
+    })
 }
 
 /// What was claimed and is not sent now comes up again at once.

@@ -137,13 +137,16 @@ pub async fn go_on(
     client: &Client,
     line: &Line,
     (step, next_at): (usize, Option<Timestamp>),
+    now: Timestamp,
 ) -> Result<(), Failure> {
+    // The steps are counted from the first telling.
+    let since = if line.step == 0 && step == 1 { now } else { line.since };
     let step = i32::try_from(step).unwrap_or(i32::MAX);
-    let sql = "UPDATE handling SET step = $4, next_at = $5 WHERE outlet_id = $1 AND episode_id = $2 AND audience = $3";
+    let sql = "UPDATE handling SET step = $4, next_at = $5, since = $6 WHERE outlet_id = $1 AND episode_id = $2 AND audience = $3";
     let (outlet_id, episode_id) = line.filed.episode;
-    execute(client, sql, &[&outlet_id, &episode_id, &line.audience.name(), &step, &next_at])
-        .await
-        .map(|_rows| ())
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&outlet_id, &episode_id, &line.audience.name(), &step, &next_at, &since];
+    execute(client, sql, &params).await.map(|_rows| ())
 }
 
 /// One way that a step tells somebody by.

@@ -186,3 +186,17 @@ fn entry<T: DeserializeOwned>(row: &Row) -> Result<T, Failure> {
         ))
     })
 }
+
+/// Of each check of these outlets' analysers the last good one before `now`, and what came after it: what decides whether an analyser is
+/// out of control then.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer, or rows are unreadable.
+pub async fn last_checks(client: &Client, outlets: &[&str], now: Timestamp) -> Result<Vec<Check>, Failure> {
+    let earliest = now.checked_sub(SignedDuration::from_hours(BEFORE_HOURS)).unwrap_or(now);
+    let sql = "SELECT list, outlet, valid_from, valid_to, body FROM (SELECT list, outlet, valid_from, valid_to, body, \
+               max(valid_from) FILTER (WHERE body->>'result' = 'passed') OVER (PARTITION BY outlet, body->>'analyser', body->>'kind') AS good \
+               FROM law_entry WHERE outlet = ANY ($1) AND list = 'check' AND valid_from >= $2 AND valid_from <= $3) c \
+               WHERE good IS NULL OR valid_from >= good";
+    query(client, sql, &[&outlets, &earliest, &now]).await?.iter().map(entry).collect()
+}

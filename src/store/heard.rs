@@ -58,3 +58,13 @@ pub async fn all(client: &Client) -> Result<Heard, Failure> {
         gateways: gateways.iter().map(|row| (row.get(0), row.get(1))).collect(),
     })
 }
+
+/// What gateways that were heard after `since` last said of themselves, as JSON text.
+///
+/// # Errors
+/// [`Failure`] when the database does not answer.
+pub async fn statuses(client: &Client, since: Timestamp) -> Result<Vec<(i32, String)>, Failure> {
+    let sql = "SELECT gateway_id, status::text FROM gateway_heard WHERE at > $1 AND status IS NOT NULL";
+    let rows = query(client, sql, &[&since]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}

@@ -12,6 +12,18 @@ pub mod dispatch;
 pub mod self_test;
 /// Deliveries on their way.
 pub mod delivery;
+/// Open episodes with the newest alert of each.
+pub mod active;
+/// Who has an episode, and what people did about it.
+pub mod handling;
+/// Links in messages.
+pub mod link;
+/// Silences and planned maintenance.
+pub mod silence;
+/// Tokens of the API.
+pub mod token;
+/// What happened to alerts, in the order of commits.
+pub mod news;
 /// Averages.
 pub mod average;
 /// Masses for the ledger.
@@ -26,6 +38,8 @@ pub mod verdict;
 pub mod chain;
 /// A connection with time-outs on everything.
 pub mod connect;
+/// How far months and quarters have come.
+pub mod course;
 /// Windows that are to be computed.
 pub mod due;
 /// When something begins, goes on and ends.

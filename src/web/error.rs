@@ -5,10 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Json;
+use axum::extract::rejection::{BytesRejection, FormRejection};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::LONGEST_BODY;
+use super::link::Why;
 use crate::store::session::Failure;
 
 /// Why HTTP is not served.
@@ -39,8 +42,20 @@ pub(super) enum Refused {
     Parameter { field: String, text: String },
     /// Whose fault: the caller. There is no such thing.
     Unknown { field: Option<&'static str>, text: String },
-    /// Whose fault: the caller. Only GET and HEAD.
+    /// Whose fault: the caller. Not with this method.
     Method,
+    /// Whose fault: the caller. Nobody has said who asks, or nobody we know.
+    Nobody(&'static str),
+    /// Whose fault: the caller, who may do other things but not this.
+    NotAllowed { text: String },
+    /// Whose fault: the caller. It is not so as the caller thinks.
+    Conflict { text: String },
+    /// Whose fault: the caller. The body is not of the kind that is read here.
+    Kind { text: &'static str },
+    /// Whose fault: the caller.
+    TooLarge { most: usize },
+    /// Whose fault: the caller, or who guesses beside; waiting helps.
+    TooMany,
     /// Whose fault: the caller.
     TooLong { most: usize },
     /// Whose fault: ours; waiting helps.
@@ -62,6 +77,12 @@ impl Refused {
             Refused::Parameter { .. } => StatusCode::BAD_REQUEST,
             Refused::Unknown { .. } => StatusCode::NOT_FOUND,
             Refused::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refused::Nobody(_) => StatusCode::UNAUTHORIZED,
+            Refused::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Refused::Conflict { .. } => StatusCode::CONFLICT,
+            Refused::Kind { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refused::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refused::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Refused::TooLong { .. } => StatusCode::URI_TOO_LONG,
             Refused::Busy | Refused::Database => StatusCode::SERVICE_UNAVAILABLE,
             Refused::Broken => StatusCode::INTERNAL_SERVER_ERROR,
@@ -73,7 +94,15 @@ impl Refused {
         match self {
             Refused::Parameter { field, text } => Body { error: text, field: Some(field) },
             Refused::Unknown { field, text } => Body { error: text, field: field.map(str::to_owned) },
-            Refused::Method => plain("this API only reads: use GET"),
+            Refused::Method => {
+                plain("this address does not take this method; /api/v1/openapi.json says which it takes")
+            }
+            Refused::Nobody(text) | Refused::Kind { text } => plain(text),
+            Refused::NotAllowed { text } | Refused::Conflict { text } => plain(&text),
+            Refused::TooLarge { most } => {
+                plain(&format!("a body has at most {} KiB; send less", most / 1024))
+            }
+            Refused::TooMany => plain("too many tokens or links were wrong lately; try again in a minute"),
             Refused::TooLong { most } => Body {
                 error: format!("a query has at most {most} bytes; ask for less at a time"),
                 field: None,
@@ -95,10 +124,23 @@ struct Body {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let waiting_helps = matches!(self, Refused::Busy | Refused::Database);
+        let more = match self {
+            Refused::Busy | Refused::Database => Some((header::RETRY_AFTER, "1")),
+            Refused::TooMany => Some((header::RETRY_AFTER, "60")),
+            Refused::Nobody(_) => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Refused::Parameter { .. }
+            | Refused::Unknown { .. }
+            | Refused::Method
+            | Refused::NotAllowed { .. }
+            | Refused::Conflict { .. }
+            | Refused::Kind { .. }
+            | Refused::TooLarge { .. }
+            | Refused::TooLong { .. }
+            | Refused::Broken => None,
+        };
         let mut response = (self.status(), Json(self.body())).into_response();
-        if waiting_helps {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some((name, value)) = more {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -119,6 +161,14 @@ impl From<Failure> for Refused {
     }
 }
 
+/// A body that did not arrive whole, or is too long.
+pub(super) fn unread(rejection: &BytesRejection) -> Refused {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Refused::TooLarge { most: LONGEST_BODY };
+    }
+    Refused::parameter("body", "the body did not arrive whole; send it again")
+}
+
 /// 200 when all is ready, else 503.
 pub(super) const fn readiness(ready: bool) -> StatusCode {
     if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
@@ -132,6 +182,46 @@ pub(super) async fn no_such_address(uri: Uri) -> Refused {
 }
 
 /// A route, but not with this method.
-pub(super) async fn only_reading() -> Refused {
+pub(super) async fn other_method() -> Refused {
     Refused::Method
+}
+
+/// Done, and nothing to say.
+pub(super) const fn done() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// The answer is at another address.
+pub(super) const fn see_other() -> StatusCode {
+    StatusCode::SEE_OTHER
+}
+
+/// A form that cannot be taken as it is.
+pub(super) const fn not_so() -> StatusCode {
+    StatusCode::BAD_REQUEST
+}
+
+/// Why a link opens nothing.
+pub(super) const fn of_link(why: Why) -> StatusCode {
+    match why {
+        Why::Wrong => StatusCode::NOT_FOUND,
+        Why::Expired => StatusCode::GONE,
+        Why::Reused | Why::Nothing => StatusCode::CONFLICT,
+        Why::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Why::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// A form that cannot be read.
+pub(super) fn of_form(rejection: &FormRejection) -> Refused {
+    match rejection {
+        FormRejection::InvalidFormContentType(_) => Refused::Kind {
+            text: "a form is sent with the header Content-Type: application/x-www-form-urlencoded",
+        },
+        FormRejection::BytesRejection(rejection) => unread(rejection),
+        other => {
+            let cause: String = other.body_text().chars().take(200).collect();
+            Refused::parameter("body", format!("the form does not fit: {cause}"))
+        }
+    }
 }

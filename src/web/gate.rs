@@ -74,7 +74,8 @@ pub(super) async fn pass(State(web): State<Arc<Web>>, request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = answer(&web, request, next).await;
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // A page that may do more has said so itself.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     count(&web.gate, route, &response, begun);
     response

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Web;
+use super::auth::Caller;
 use super::error::Refused;
 use super::overview::{ChannelView, View, overview, view};
 use super::parameters::Parameters;
 use crate::clock;
+use crate::domain::plant::Outlet;
 
 /// So many outlets are on the page; the API has them all.
 const OUTLETS: usize = 100;
@@ -26,18 +28,22 @@ pub(super) async fn style() -> ([(HeaderName, &'static str); 1], &'static str) {
 }
 
 /// The page. When the database does not answer it says so and shows what is known without it.
-pub(super) async fn page(State(web): State<Arc<Web>>, uri: Uri) -> Result<Html<String>, Refused> {
+pub(super) async fn page(
+    State(web): State<Arc<Web>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Html<String>, Refused> {
     let parameters = Parameters::read(&uri, &["refresh"])?;
     let refresh = parameters.word("refresh", &[("on", true), ("off", false)])?.unwrap_or(true);
     let now = clock::now();
     let plant = web.plant();
-    let outlets = plant.outlets.get(..OUTLETS).unwrap_or(&plant.outlets);
+    let reached =
+        |outlet: &&Arc<Outlet>| caller.reach.covers(&outlet.enterprise.code, &outlet.enterprise.division);
+    let all: Vec<Arc<Outlet>> = plant.outlets.iter().filter(reached).cloned().collect();
+    let outlets = all.get(..OUTLETS).unwrap_or(&all);
     let mut notes = Vec::new();
-    if plant.outlets.len() > outlets.len() {
-        notes.push(format!(
-            "The first {OUTLETS} of {} outlets are shown; the API has all.",
-            plant.outlets.len()
-        ));
+    if all.len() > outlets.len() {
+        notes.push(format!("The first {OUTLETS} of {} outlets are shown; the API has all.", all.len()));
     }
     let views = match overview(&web, outlets, now).await {
         Ok(views) => views,
@@ -144,7 +150,7 @@ fn row(page: &mut String, view: &View, channel: &ChannelView) {
 }
 
 /// Text that HTML shows as it is, also within quotes.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -40,7 +40,8 @@ impl Parameters {
         self.0.get(field).map(String::as_str)
     }
 
-    fn time(&self, field: &str) -> Result<Option<Timestamp>, Refused> {
+    /// A time.
+    pub(super) fn time(&self, field: &str) -> Result<Option<Timestamp>, Refused> {
         let Some(text) = self.text(field) else { return Ok(None) };
         // A plus sign that was not encoded arrives as a space.
         let plus = text.rsplit_once(' ').map(|(before, after)| format!("{before}+{after}"));

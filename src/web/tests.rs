@@ -8,15 +8,16 @@ use crate::domain::plant::Plant;
 /// A server on a free port whose database is at a closed port.
 async fn server() -> (SocketAddr, Reporting, Shutdown) {
     let (reporting, shutdown) = (Reporting::default(), Shutdown::new());
-    let (_line, plant) = watch::channel(Arc::new(Plant::default()));
-    let state = State {
-        reporting: reporting.clone(),
-        database: "postgres://nobody:secret@127.0.0.1:1/none".to_owned(),
-        plant,
-        zone: TimeZone::UTC,
-    };
+    let state = state(reporting.clone(), "postgres://nobody:secret@127.0.0.1:1/none");
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     (start(listen, state, shutdown.clone()).await.unwrap(), reporting, shutdown)
+}
+
+fn state(reporting: Reporting, database: &str) -> State {
+    let (_line, plant) = watch::channel(Arc::new(Plant::default()));
+    let (_line, frames) = watch::channel(Arc::new(Frames::default()));
+    let (database, zone, tokens) = (database.to_owned(), TimeZone::UTC, Tokens::Writes);
+    State { reporting, database, plant, frames, zone, tokens }
 }
 
 async fn ask(address: SocketAddr, path: &str) -> reqwest::Response {
@@ -40,7 +41,7 @@ fn every_address_is_described() {
     assert_eq!(document["openapi"], "3.1.0");
     let described: BTreeSet<&str> =
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    let served: BTreeSet<&str> = addresses().iter().map(|(path, _)| *path).collect();
+    let served: BTreeSet<&str> = addresses().iter().map(|(path, ..)| *path).collect();
     assert_eq!(described, served);
     let text = api::OPENAPI;
     for (index, _) in text.match_indices("\"$ref\": \"#/") {
@@ -104,9 +105,7 @@ async fn answers_carry_the_headers_that_keep_browsers_safe() {
 #[tokio::test]
 async fn a_port_in_use_is_told_in_one_line() {
     let (address, reporting, shutdown) = server().await;
-    let (_line, plant) = watch::channel(Arc::new(Plant::default()));
-    let state = State { reporting, database: String::new(), plant, zone: TimeZone::UTC };
-    let told = start(address, state, shutdown).await.unwrap_err().to_string();
+    let told = start(address, state(reporting, ""), shutdown).await.unwrap_err().to_string();
     assert!(
         told.contains(&address.to_string()) && told.contains("http.listen") && !told.contains('\n'),
         "{told}"
@@ -118,8 +117,7 @@ async fn a_database_that_hangs_does_not_hang_the_answer() {
     // Accepts and never says a word.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let database = format!("postgres://cems@{}/cems", silent.local_addr().unwrap());
-    let (_line, plant) = watch::channel(Arc::new(Plant::default()));
-    let state = State { reporting: Reporting::default(), database, plant, zone: TimeZone::UTC };
+    let state = state(Reporting::default(), &database);
     let shutdown = Shutdown::new();
     let address = start(SocketAddr::from(([127, 0, 0, 1], 0)), state, shutdown.clone()).await.unwrap();
     let asked = tokio::time::timeout(PATIENCE * 2, get_json(address, "/api/v1/episodes")).await;

@@ -15,6 +15,7 @@ mod support;
 
 /// The private servers: start, outage, and that nothing outlives us.
 mod embedded;
+mod escalation;
 /// The stack analysers' stand-in, over real Modbus TCP.
 mod simulator;
 /// The gateway between misbehaving analysers and a real broker.
@@ -45,6 +46,8 @@ mod check_config;
 mod probe;
 /// `cems calc` as a user runs it.
 mod calc;
+/// Channels of notification against stand-ins that misbehave, real mail and a real Alertmanager.
+mod notify;
 /// Averages and verdicts against an oracle that shares no code.
 mod oracle;
 /// `cems replay`: case folders, any order, bad input.
@@ -55,6 +58,10 @@ mod plant;
 mod law;
 /// `cems demo` as a newcomer runs it.
 mod demo;
+/// Heartbeats, tests of the way to people, emergencies.
+mod trust;
+/// From the outbox to channels, under load and failure.
+mod delivery;
 /// HTTP and `cems explain`.
 mod web;
 /// The same figures from the live pipeline, recomputation and replay.
@@ -85,6 +92,14 @@ mod moved;
 mod lost_spool;
 /// Quarantine: its cap, retry and discard.
 mod quarantine;
+/// The API of alerts: handling, silences, rules, events.
+mod alert_api;
+/// The page of a link in a message.
+mod alert_links;
+/// Tokens of the API.
+mod tokens;
+/// `cems alert` as a user runs it.
+mod alert_cli;
 /// `cems verify` against a superuser.
 mod verify;
 /// Windows on the real store.

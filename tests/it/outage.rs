@@ -170,7 +170,7 @@ async fn a_killed_centre_loses_nothing() {
     let config = folder.path().join("central.toml");
     let text = format!(
         "schema = \"central/1\"\n[central]\n[database]\nurl = \"{}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n",
+         [http]\nlisten = \"127.0.0.1:0\"\n[alerting]\nallow_private = true\n",
         database.url(),
         broker.port()
     );

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cems::config::central::Tokens;
 use cems::domain::alert::{Alert, AlertKind};
 use cems::domain::average::{StoredScan, Terms, average_scans, average_windows};
 use cems::domain::correction::Unwatched;
@@ -95,7 +96,9 @@ impl World {
 async fn serve(database: &str, plant: &Arc<Plant>, shutdown: &Shutdown) -> SocketAddr {
     let (_line, plant) = watch::channel(Arc::clone(plant));
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let state = web::State { reporting: Reporting::default(), database: database.to_owned(), plant, zone };
+    let (_line, frames) = watch::channel(Arc::default());
+    let (reporting, database, tokens) = (Reporting::default(), database.to_owned(), Tokens::Writes);
+    let state = web::State { reporting, database, plant, frames, zone, tokens };
     web::start(SocketAddr::from(([127, 0, 0, 1], 0)), state, shutdown.clone()).await.unwrap()
 }
 
@@ -356,7 +359,7 @@ async fn alerts_are_shown_as_delivered_with_every_attempt() {
     let outcome = delivery::Outcome::Again(start + 2.hours(), "503 from the receiver".to_owned());
     let (at, status) = (start, Some(503));
     let attempt = delivery::Attempt { of: &[&due[0]], at, took_ms: 12, status, outcome, note: None };
-    delivery::attempted(client, &attempt).await.unwrap();
+    delivery::attempted(client, &[attempt]).await.unwrap();
     let span = format!("from={HOUR}&to=2026-01-10T05:00:00Z");
     let mut path = format!("/api/v1/alerts?{span}&limit=2");
     let mut found = Vec::new();

@@ -71,6 +71,7 @@ pub fn centre(database: u16, broker: u16, http: u16, inflight: u32) -> String {
     format!(
         "schema = \"central/1\"\n[central]\n[database]\nurl = \"host=127.0.0.1 port={database} user=cems dbname=cems\"\n\
          [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\nshared = true\ninflight = {inflight}\n[http]\nlisten = \"127.0.0.1:{http}\"\n\
-         [windows]\ndebounce_ms = 500\nsettle_ms = 500\n"
+         [windows]\ndebounce_ms = 500\nsettle_ms = 500\n\
+         [alerting]\nallow_private = true\n"
     )
 }

@@ -171,7 +171,7 @@ impl Dispatcher {
         let mut told: Vec<(usize, Vec<Told>)> = Vec::new();
         for (index, line) in lines.iter().enumerate() {
             let (step, next_at, whom) = next_step(&desk, line, &silences, (now, &zone));
-            go_on(client, line, (step, next_at)).await?;
+            go_on(client, line, (step, next_at), now).await?;
             told.push((index, whom));
         }
         let mut new = Vec::new();
@@ -219,7 +219,10 @@ impl Dispatcher {
     }
 
     /// A team without anybody on duty is told, before an alert finds nobody.
-    async fn look_for_gaps(&mut self, now: Timestamp) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] when the database does not answer.
+    pub async fn look_for_gaps(&mut self, now: Timestamp) -> Result<(), Failure> {
         let alerting = self.reachable().await?;
         let zone = self.zone.clone();
         let client = self.session.client().await?;
@@ -290,7 +293,9 @@ fn next_step(
     if let Some(until) = silent_until(silences, alert, now) {
         return (line.step, Some(until), Vec::new());
     }
-    let rung = Rung { alert, audience: line.audience, since: line.since, step: line.step };
+    // A ladder that was put off begins when it is first told.
+    let since = if line.step == 0 { now } else { line.since };
+    let rung = Rung { alert, audience: line.audience, since, step: line.step };
     let telling = desk.telling(rung, (now, zone));
     let next_at = telling.next_at.filter(|_| !line.acknowledged);
     // A step that finds nobody does not make the others wait.

@@ -5,6 +5,30 @@
 pub mod webhook;
 /// One message to one recipient.
 pub mod channel;
+/// Mail.
+mod smtp;
+/// What the bots of groups have in common.
+mod bot;
+/// A bot of a DingTalk group.
+mod dingtalk;
+/// A bot of a WeCom group.
+mod wecom;
+/// A bot of a Feishu group.
+mod feishu;
+/// Gateways for short messages and calls.
+mod http;
+/// What is active, to a Prometheus Alertmanager.
+pub mod alertmanager;
+/// How many messages a channel may be sent.
+pub mod limit;
+/// A message in the form that a channel wants.
+pub mod form;
+/// Where messages may go.
+pub mod guard;
+/// Secrets of channels.
+pub mod secret;
+/// One HTTP request, bounded.
+mod call;
 /// From alerts to people.
 pub mod dispatch;
 /// Whether the way to people can be trusted.
@@ -24,8 +48,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::central::meters::Meters;
-use crate::central::notify::channel::{Channel, Outgoing, Post, limit};
+use crate::central::notify::channel::{Channel, Outgoing, Post};
 use crate::central::notify::health::Health;
+use crate::central::notify::limit::limit;
 use crate::central::notify::render::Renderer;
 use crate::clock;
 use crate::domain::alert::AlertKind;
@@ -38,6 +63,8 @@ use crate::store::session::{Failure, Session, Trouble, bounded};
 
 /// So many deliveries are under way on a channel at once.
 const PER_CHANNEL: usize = 32;
+/// So many attempts are recorded at once.
+const RECORDED: usize = 64;
 /// So many are folded into one message at most; what is more follows in the next.
 const FOLDED: i64 = 2000;
 /// A delivery that was claimed by a worker that died comes up again after this.
@@ -46,8 +73,6 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 const HELD: SignedDuration = SignedDuration::from_secs(15);
 /// After a day of failures an alert is given up; it stays visible as dead.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// A channel that has failed for so long is told of.
-const DOWN: SignedDuration = SignedDuration::from_mins(2);
 /// How often that is looked at.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How often the channels are read again.
@@ -78,6 +103,8 @@ pub struct Courier {
     outbox: Arc<Notify>,
     meters: Meters,
     post: Post,
+    /// A channel that has failed for so long is told of.
+    down: SignedDuration,
     renderer: Renderer,
     /// Names this centre to the others.
     owner: String,
@@ -103,7 +130,7 @@ impl Courier {
     pub fn new(
         session: Session,
         outbox: Arc<Notify>,
-        (meters, post): (Meters, Post),
+        (meters, post, down): (Meters, Post, Duration),
         (zone, public_url): (TimeZone, Option<String>),
     ) -> Courier {
         Courier {
@@ -111,6 +138,7 @@ impl Courier {
             outbox,
             meters,
             post,
+            down: SignedDuration::try_from(down).unwrap_or(SignedDuration::from_mins(2)),
             renderer: Renderer::new(zone, public_url),
             owner: uuid::Uuid::now_v7().to_string(),
             channels: Vec::new(),
@@ -135,9 +163,13 @@ impl Courier {
             }
             tokio::select! {
                 Some(done) = sending.join_next() => {
+                    let mut done = vec![done];
+                    while done.len() < RECORDED && let Some(more) = sending.try_join_next() {
+                        done.push(more);
+                    }
                     // A broken attempt comes up again after its lease.
-                    let Ok(attempt) = done else { continue };
-                    if let Err(failure) = self.record(attempt).await {
+                    let done = done.into_iter().filter_map(Result::ok).collect();
+                    if let Err(failure) = self.record(done).await {
                         self.give_up(&failure, &mut trouble);
                     }
                 }
@@ -242,7 +274,7 @@ impl Courier {
         let now = clock::now();
         let works = std::mem::take(&mut self.works);
         let seen = self.channels.iter().filter_map(|channel| match self.health.get(&channel.id) {
-            Some(health) if now.duration_since(health.since) >= DOWN => {
+            Some(health) if now.duration_since(health.since) >= self.down => {
                 Some(health::down(&channel.name, Some(health), now))
             }
             Some(_) => None,
@@ -303,32 +335,47 @@ impl Courier {
         Ok(())
     }
 
-    /// Records how an attempt went.
-    async fn record(&mut self, attempt: Attempt) -> Result<(), Failure> {
+    /// Records how attempts went.
+    async fn record(&mut self, attempts: Vec<Attempt>) -> Result<(), Failure> {
         let at = clock::now();
-        let Some(first) = attempt.of.first() else { return Ok(()) };
-        let name = self.channels.iter().find(|channel| channel.id == first.channel_id);
-        let name = name.map_or("?", |channel| channel.name.as_str()).to_owned();
-        if let Some(busy) = self.under_way.get_mut(&first.channel_id) {
-            *busy = busy.saturating_sub(1);
-        }
-        self.note_health(first.channel_id, &attempt.answer);
-        let (outcome, status) = outcome(first, &attempt.answer, at);
-        match &outcome {
-            Outcome::Delivered => {
-                for one in &attempt.of {
-                    self.meters.delivered(&name, at.duration_since(one.created_at).as_secs_f64());
+        let mut judged = Vec::with_capacity(attempts.len());
+        for attempt in attempts {
+            let Some(first) = attempt.of.first() else { continue };
+            let name = self.channels.iter().find(|channel| channel.id == first.channel_id);
+            let name = name.map_or("?", |channel| channel.name.as_str()).to_owned();
+            if let Some(busy) = self.under_way.get_mut(&first.channel_id) {
+                *busy = busy.saturating_sub(1);
+            }
+            self.note_health(first.channel_id, &attempt.answer);
+            let (outcome, status) = outcome(first, &attempt.answer, at);
+            match &outcome {
+                Outcome::Delivered => {
+                    for one in &attempt.of {
+                        self.meters.delivered(&name, at.duration_since(one.created_at).as_secs_f64());
+                    }
+                }
+                Outcome::Again(_, reason) | Outcome::Dead(reason) => {
+                    self.meters.delivery_failed(&name);
+                    tracing::warn!(alert = first.alert_id, channel = name, reason, "alert not delivered");
                 }
             }
-            Outcome::Again(_, reason) | Outcome::Dead(reason) => {
-                self.meters.delivery_failed(&name);
-                tracing::warn!(alert = first.alert_id, channel = name, reason, "alert not delivered");
-            }
+            judged.push((attempt, outcome, status));
         }
-        let of: Vec<&Waiting> = attempt.of.iter().collect();
-        let note = attempt.digest.map(|digest| format!("in digest {digest} of {}", of.len()));
-        let row = delivery::Attempt { of: &of, at, took_ms: attempt.took_ms, status, outcome, note };
-        delivery::attempted(self.session.client().await?, &row).await
+        let all: Vec<Vec<&Waiting>> =
+            judged.iter().map(|(attempt, ..)| attempt.of.iter().collect()).collect();
+        let rows: Vec<delivery::Attempt<'_>> = judged
+            .iter()
+            .zip(&all)
+            .map(|((attempt, outcome, status), of)| delivery::Attempt {
+                of,
+                at,
+                took_ms: attempt.took_ms,
+                status: *status,
+                outcome: outcome.clone(),
+                note: attempt.digest.as_ref().map(|digest| format!("in digest {digest} of {}", of.len())),
+            })
+            .collect();
+        delivery::attempted(self.session.client().await?, &rows).await
     }
 
     /// What an answer says of the channel itself.
@@ -347,6 +394,11 @@ impl Courier {
             }
         }
     }
+}
+
+/// Not now, for this reason.
+fn later(reason: String) -> Answer {
+    Answer::Later { reason, after: None, status: None }
 }
 
 async fn attempt(

@@ -17,8 +17,6 @@ use crate::store::self_test;
 use crate::store::session::{Failure, Session, Trouble, bounded};
 use crate::telemetry::Readiness;
 
-/// A part that is not ready for so long stops the heartbeat, or is told to the emergency address.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 /// The emergency address hears of what lasts again after this.
 const AGAIN: Duration = Duration::from_mins(15);
 /// How often readiness is looked at.
@@ -74,7 +72,8 @@ impl Trust {
         let parts = self.readiness.parts();
         let found = parts.get(part).filter(|part| !part.ready)?;
         let since = found.since;
-        (clock::now().duration_since(since) >= PATIENCE).then(|| (since, found.detail.clone()))
+        let patience = SignedDuration::try_from(self.heartbeat.patience).unwrap_or_default();
+        (clock::now().duration_since(since) >= patience).then(|| (since, found.detail.clone()))
     }
 
     /// One heartbeat, unless what the centre needs for its work is away.
@@ -90,7 +89,7 @@ impl Trust {
             "v": 1, "platform": "cems", "at": clock::now(), "version": env!("CARGO_PKG_VERSION"),
             "every_s": self.heartbeat.every.as_secs(), "not_ready": not_ready,
         });
-        match self.post.heartbeat(url, &body).await {
+        match self.post.direct(url, "heartbeat", &body).await {
             Answer::Taken { .. } => trouble.over(),
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
                 if trouble.is_new(&reason) {
@@ -129,7 +128,7 @@ impl Trust {
 
     async fn send_emergency(&self, url: &str, alert: &Alert) -> bool {
         let Ok(body) = serde_json::to_value(alert) else { return false };
-        match self.post.emergency(url, &alert.id, &body).await {
+        match self.post.direct(url, &alert.id, &body).await {
             Answer::Taken { .. } => true,
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
                 tracing::error!(reason, "the emergency address does not answer: {}", alert.summary);

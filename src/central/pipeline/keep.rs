@@ -5,6 +5,7 @@
 //! gateway's own back-off, which doubles for each record by itself and holds up no other. A person is told.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,9 +13,10 @@ use jiff::Timestamp;
 use crate::central::intake::{Arrival, Taken, take};
 use crate::central::pipeline::Writer;
 use crate::central::receipts::Receipts;
-use crate::central::refusal::{case_of, full};
+use crate::central::refusal::{case_of, full, kind_of};
+use crate::domain::alert::AlertKind;
 use crate::domain::plant::Plant;
-use crate::store::episode::{Key, Sighting, observe};
+use crate::store::episode::{Sighting, observe};
 use crate::store::quarantine::{self, Kept};
 use crate::store::session::{Failure, bounded};
 
@@ -44,16 +46,22 @@ impl Writer {
     ) -> Result<(), Failure> {
         // In one order for all writers, so that they do not wait for each other in a circle.
         refused.sort_by(|a, b| (&a.gateway, &a.payload).cmp(&(&b.gateway, &b.payload)));
+        let (plant, frames) =
+            (Arc::clone(&self.shared.plant.borrow()), Arc::clone(&self.shared.frames.borrow()));
+        let of = (&*plant, &frames.alerting);
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
         let mut levels = quarantine::lock_levels(client, &refused).await?;
         let known = quarantine::known(client, &refused).await?;
-        let mut cases: BTreeMap<Key, Sighting> = BTreeMap::new();
+        let mut cases: BTreeMap<(AlertKind, &String), Option<Sighting>> = BTreeMap::new();
         let (mut held, mut new, mut withheld): (Vec<&Kept>, Vec<&Kept>, u64) = (Vec::new(), Vec::new(), 0);
         for (kept, known) in refused.iter().zip(known) {
             let level = levels.entry(kept.gateway.clone()).or_default();
             let size = u64::try_from(kept.payload.len()).unwrap_or(u64::MAX);
-            let case = if known || self.shared.cap.has_room((level.records, level.bytes), size) {
+            let is_full = !known && !self.shared.cap.has_room((level.records, level.bytes), size);
+            if is_full {
+                withheld += 1;
+            } else {
                 held.push(kept);
                 if known || !quarantine::keep(client, kept).await? {
                     continue;
@@ -61,19 +69,19 @@ impl Writer {
                 level.records += 1;
                 level.bytes = level.bytes.saturating_add(size);
                 new.push(kept);
-                case_of(kept, now)
-            } else {
-                withheld += 1;
-                full(&kept.gateway, &self.shared.cap, now)
-            };
-            cases.insert(case.key.clone(), case);
+            }
+            let kind = if is_full { AlertKind::QuarantineFull } else { kind_of(kept) };
+            // One a gateway and kind, however many records.
+            if let Entry::Vacant(case) = cases.entry((kind, &kept.gateway)) {
+                let cap = &self.shared.cap;
+                case.insert(if is_full { full(kept, cap, of, now) } else { case_of(kept, of, now) });
+            }
         }
-        let moved = observe(client, cases.into_values().collect(), now).await?;
+        let moved = observe(client, cases.into_values().flatten().collect(), now).await?;
         bounded(client.batch_execute("COMMIT")).await?;
         if moved.alerts > 0 {
             self.shared.outbox.notify_waiters();
         }
-        let plant = Arc::clone(&self.shared.plant.borrow());
         for kept in new {
             tracing::warn!(gateway = kept.gateway, reason = kept.reason, "record kept in quarantine");
             self.shared.meters.quarantined();

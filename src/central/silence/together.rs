@@ -8,14 +8,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::central::concern::NAMED;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Observation, WINDOW};
 use crate::domain::plant::Plant;
 use crate::store::episode::{Key, Sighting};
 use crate::store::heard::Heard;
-
-/// Names in the message.
-const NAMED: usize = 20;
 
 /// A gateway that has been quiet: since when, and how many outlets it speaks for.
 pub(super) struct Quiet {
@@ -70,6 +68,8 @@ pub(super) fn fold(
     let since = quiet.iter().map(|gateway| gateway.since).min().unwrap_or(now);
     let mut alert = Alert::new(AlertKind::SilentGateways, since, now);
     alert.summary = summary(quiet, since);
+    alert.subjects = quiet.iter().take(NAMED).map(|gateway| gateway.name.clone()).collect();
+    alert.subjects_total = u32::try_from(quiet.len()).ok();
     let value = f64::from(u32::try_from(quiet.len()).unwrap_or(u32::MAX));
     let above = quiet.len() >= together;
     Some(Sighting {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::config::catalogue::{self, Catalogue, NotifyChannel, NotifyKind};
+use crate::config::notify::Settings;
 use crate::config::scenario::{Number, Order, Scenario, Table};
 use crate::config::{central, gateway, scenario, seeds};
 use crate::domain::history::{Dated, History};
@@ -62,6 +63,8 @@ pub(super) async fn seed(database: &str, webhook: &str, now: Timestamp) -> anyho
         name: "demo".to_owned(),
         kind: NotifyKind::Webhook,
         url: Some(webhook.to_owned()),
+        settings: Settings::default(),
+        broadcast: true,
         enabled: true,
     });
     plant::save(&mut client, &given).await?;
@@ -94,7 +97,8 @@ pub(super) fn central(
 ) -> anyhow::Result<central::Central> {
     let text = format!(
         "schema = \"central/1\"\n\n[central]\nzone = \"Asia/Shanghai\"\n\n[database]\nurl = \"{database}\"\n\n\
-         [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\nuser = \"{}\"\n\n[http]\nlisten = \"{listen}\"\n",
+         [mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\nuser = \"{}\"\n\n[http]\nlisten = \"{listen}\"\n\n\
+         [alerting]\nallow_private = true\n",
         account.user
     );
     let mut config = central::parse(&write(folder, "central.toml", &text)?, &text)?;

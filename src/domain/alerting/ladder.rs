@@ -43,6 +43,23 @@ pub struct Rung<'a> {
 }
 
 impl Desk<'_> {
+    /// All addresses of people, whatever the hour: for a test of them.
+    pub fn every_way(people: &[&Person], team: &str) -> Vec<Told> {
+        let of = |person: &&Person| {
+            let way = |(index, address): (usize, &Address)| Told {
+                channel: address.channel.clone(),
+                to: address.to.clone(),
+                team: team.to_owned(),
+                person: Some(person.code.clone()),
+                language: person.language,
+                address: index,
+                has_more: false,
+            };
+            person.addresses.iter().enumerate().map(way).collect::<Vec<Told>>()
+        };
+        people.iter().flat_map(of).collect()
+    }
+
     /// Whom the step tells at `at`, and when the next one is due. Each way once, whatever teams share it.
     pub fn telling(&self, rung: Rung<'_>, (at, zone): (Timestamp, &TimeZone)) -> Telling {
         let teams = self.teams_for(rung.alert, rung.audience, at);
@@ -53,8 +70,10 @@ impl Desk<'_> {
         minutes.dedup();
         let mut telling = Telling::default();
         let Some(now) = minutes.get(rung.step) else { return telling };
+        let after = |minutes: u32| SignedDuration::from_mins(i64::from(minutes));
+        // After an outage of ours the steps that are overdue do not come all at once.
         let next = minutes.get(rung.step + 1);
-        telling.next_at = next.map(|minutes| rung.since + SignedDuration::from_mins(i64::from(*minutes)));
+        telling.next_at = next.map(|next| (rung.since + after(*next)).max(at + after(next - now) / 2));
         for (team, steps) in &steps {
             let whom = steps.iter().filter(|step| step.after_minutes == *now).flat_map(|step| &step.who);
             for who in whom {

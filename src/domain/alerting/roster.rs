@@ -161,7 +161,7 @@ impl Team {
 
     /// Whether it hears of an alert: division, enterprise, kind and severity.
     pub fn hears(&self, alert: &Alert) -> bool {
-        let place = alert.outlet.as_ref();
+        let place = alert.place();
         let division = place.map_or("", |place| place.division.as_str());
         let enterprise = place.map(|place| place.enterprise_code.as_str());
         let is_own = match self.audience {

@@ -104,6 +104,11 @@ impl AlertRule {
         u8::try_from(reached).unwrap_or(u8::MAX)
     }
 
+    /// How grave an alert of its kind is at a level.
+    pub fn severity_at(&self, level: u8) -> Severity {
+        self.severity.unwrap_or(self.kind.severity(level))
+    }
+
     /// The highest level that so many windows one after another have reached; 0: none.
     pub fn level_of_count(&self, count: u32) -> u8 {
         let reached = self.counts.iter().take_while(|line| count >= **line).count();

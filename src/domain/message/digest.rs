@@ -29,10 +29,21 @@ pub fn digest(
     };
     let mut gravest: Vec<&&Alert> = alerts.iter().collect();
     gravest.sort_by_key(|alert| (Reverse(alert.severity), alert.kind, Reverse(alert.at)));
-    let mut lines: Vec<String> = counts(alerts, language).into_iter().collect();
+    let mut titles: Vec<(String, usize)> = Vec::new();
+    for title in gravest.iter().map(|alert| title::of(alert, language)) {
+        if let Some((_, count)) = titles.iter_mut().find(|(seen, _)| *seen == title) {
+            *count += 1;
+        } else if titles.len() < NAMED {
+            titles.push((title, 1));
+        }
+    }
+    let left = total - titles.iter().map(|(_, count)| count).sum::<usize>();
+    let mut lines: Vec<String> = counts(alerts, total, language).into_iter().collect();
     lines.extend(span(alerts, language, zone));
-    lines.extend(gravest.iter().take(NAMED).map(|alert| title::of(alert, language)));
-    let left = total - gravest.len().min(NAMED);
+    lines.extend(titles.into_iter().map(|(title, count)| match count {
+        1 => title,
+        _ => format!("{title} ×{count}"),
+    }));
     if left > 0 {
         lines.push(match language {
             Language::Zh => format!("另有{left}条"),
@@ -43,7 +54,7 @@ pub fn digest(
 }
 
 /// How many of each kind, the gravest first.
-fn counts(alerts: &[&Alert], language: Language) -> Option<String> {
+fn counts(alerts: &[&Alert], total: usize, language: Language) -> Option<String> {
     let mut by_kind: BTreeMap<(Reverse<Severity>, AlertKind), usize> = BTreeMap::new();
     for alert in alerts {
         *by_kind.entry((Reverse(alert.severity), alert.kind)).or_default() += 1;
@@ -61,7 +72,12 @@ fn counts(alerts: &[&Alert], language: Language) -> Option<String> {
     });
     let each: Vec<String> = each.collect();
     let joint = if language == Language::Zh { ";" } else { "; " };
-    (!each.is_empty()).then(|| each.join(joint))
+    let listed = match (alerts.len() < total, language) {
+        (false, _) => String::new(),
+        (true, Language::Zh) => format!("其中{}条:", alerts.len()),
+        (true, Language::En) => format!("of {} of them: ", alerts.len()),
+    };
+    (!each.is_empty()).then(|| format!("{listed}{}", each.join(joint)))
 }
 
 fn span(alerts: &[&Alert], language: Language, zone: &TimeZone) -> Option<String> {

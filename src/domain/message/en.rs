@@ -11,20 +11,23 @@ use crate::domain::message::nature::{Against, Nature};
 /// One fact.
 pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
     let minute = |at| clock.time(at, To::Minute);
-    let second = |at| clock.time(at, To::Second);
     match fact {
         Fact::Withdrawn => "this alert is withdrawn, nothing is to be done".to_owned(),
         Fact::Revised => "its figures were corrected afterwards, this alert stands".to_owned(),
+        Fact::Formerly => "told before:".to_owned(),
+        Fact::SelfTest => AlertKind::SelfTest.advice().to_owned(),
         Fact::Test => "this is a test, nothing has happened, nothing is to be done".to_owned(),
         Fact::Window(from, until, period) => clock.span(*from, *until, period),
-        Fact::At(at) => second(*at),
-        Fact::AsOf(at) => format!("as of {}", second(*at)),
-        Fact::Since(at) => format!("since {}", second(*at)),
+        Fact::At(at, to) => clock.time(*at, *to),
+        Fact::AsOf(at) => format!("as of {}", minute(*at)),
+        Fact::Since(at, to) => format!("since {}", clock.time(*at, *to)),
+        Fact::Noticed(at) => format!("noticed at {}", minute(*at)),
         Fact::CountedFrom(at) => format!("counted from {}", clock.day(*at)),
-        Fact::Until(at) => format!("until {}", second(*at)),
+        Fact::Until(at) => format!("until {}", minute(*at)),
         Fact::Expires(at) => format!("expires {}", minute(*at)),
         Fact::Figure(what, value, unit) => format!("{} {value}{}", figure(*what), unit_of(unit.as_deref())),
         Fact::Over(ratio) => format!("{ratio} times over"),
+        Fact::BarelyOver => "less than 0.01 times over".to_owned(),
         Fact::Consecutive(count, period) => format!("{} {} in a row", ordinal(*count), counted(period)),
         Fact::Oxygen(oxygen, None) => format!("O₂ {oxygen}%"),
         Fact::Oxygen(oxygen, Some(reference)) => format!("O₂ {oxygen}% (reference {reference}%)"),
@@ -48,12 +51,18 @@ pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
         Fact::Marked(mark) => format!("marked by the enterprise: {mark}"),
         Fact::Unmarked => "not marked by the enterprise".to_owned(),
         Fact::Reason(reason) => format!("reason: {}", clock.told(reason)),
+        Fact::MayFail(may_fail, to_come) => format!("of {to_come} to come at most {may_fail} may fail"),
+        Fact::OutOfReach(to_come) => format!("out of reach even if all {to_come} to come are good"),
         Fact::Subjects(names, total) => subjects(names, *total),
         Fact::WarnedAt(at) => format!("early warning at {}", minute(*at)),
         Fact::Contact(contact) => format!("on site: {contact}"),
         Fact::Nature(nature) => format!("nature: {}", nature_of(*nature)),
         Fact::Severity(severity) => format!("severity: {}", severity.name()),
         Fact::Advice(kind) => format!("what to do: {}", kind.advice()),
+        Fact::AdviceWhenLost => {
+            "what to do: The hour is lost. Lower the emission at once, so that the next one is kept; find and record cause and measures."
+                .to_owned()
+        }
         Fact::Has(audience, reached) => format!("{}: ({})", audience_of(*audience), reached_of(reached)),
         Fact::AcknowledgeBy(at) => format!("please acknowledge by {}", minute(*at)),
     }
@@ -63,7 +72,8 @@ const fn figure(what: Figure) -> &'static str {
     match what {
         Figure::Corrected => "corrected",
         Figure::Mean => "mean",
-        Figure::Scan => "scan, corrected",
+        Figure::Scan => "scan",
+        Figure::ScanCorrected => "scan, corrected",
         Figure::ToDate => "mean of the hour so far",
         Figure::Measured => "measured",
         Figure::Used => "emitted",

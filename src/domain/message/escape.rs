@@ -5,6 +5,8 @@
 
 /// Letters of a name.
 pub(super) const NAME: usize = 60;
+/// Letters that are looked at at all.
+const MOST: usize = 4096;
 /// Letters of a text: a reason, a mark.
 pub(super) const TEXT: usize = 240;
 
@@ -20,8 +22,8 @@ pub(super) fn text(text: &str) -> String {
 
 /// A line without what a screen does not show, and without what a channel would act on: mentions, tags, addresses that become links.
 pub(super) fn line(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut letters = text.chars().filter(|letter| !is_hidden(*letter)).peekable();
+    let mut kept = String::new();
+    let mut letters = text.chars().take(MOST).filter(|letter| !is_hidden(*letter)).peekable();
     let mut before = ' ';
     while let Some(letter) = letters.next() {
         let next = letters.peek().copied();
@@ -32,6 +34,7 @@ pub(super) fn line(text: &str) -> String {
             '<' => '＜',
             '>' => '＞',
             ':' if next == Some('/') => '：',
+            '/' if next == Some('/') => '／',
             '.' if before.is_alphanumeric() && next.is_some_and(char::is_alphabetic) => '．',
             other => other,
         };

@@ -7,6 +7,7 @@ use crate::domain::alert::{Alert, AlertKind, Instrument, Outlook, Phase, Severit
 use crate::domain::alerting::Audience;
 use crate::domain::message::escape::{name, text};
 use crate::domain::message::figure::{Figure, Names};
+use crate::domain::message::moment::To;
 use crate::domain::message::nature::{Nature, nature};
 use crate::domain::message::{Context, Reached, number};
 
@@ -17,13 +18,18 @@ const NAMED: usize = 10;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Fact {
     Withdrawn,
+    /// What is said after it was told before.
+    Formerly,
     Revised,
     Test,
+    /// The alert is a test by its kind.
+    SelfTest,
     /// From, to, and the period's name.
     Window(Timestamp, Timestamp, String),
-    At(Timestamp),
+    At(Timestamp, To),
     AsOf(Timestamp),
-    Since(Timestamp),
+    Since(Timestamp, To),
+    Noticed(Timestamp),
     /// A quantity is counted from this day.
     CountedFrom(Timestamp),
     Until(Timestamp),
@@ -31,6 +37,8 @@ pub(super) enum Fact {
     Figure(Figure, String, Option<String>),
     /// Times over the limit.
     Over(String),
+    /// By less than two decimals show.
+    BarelyOver,
     /// So many windows of a period one after another.
     Consecutive(u32, String),
     /// O₂ and the reference, per cent.
@@ -53,6 +61,10 @@ pub(super) enum Fact {
     Marked(String),
     Unmarked,
     Reason(String),
+    /// So many windows may still fail, of those to come.
+    MayFail(u64, u64),
+    /// Even if all windows to come are good.
+    OutOfReach(u64),
     /// The first names, and how many there are.
     Subjects(Vec<String>, u32),
     WarnedAt(Timestamp),
@@ -60,35 +72,55 @@ pub(super) enum Fact {
     Nature(Nature),
     Severity(Severity),
     Advice(AlertKind),
+    /// The hour of a forecast is lost.
+    AdviceWhenLost,
     Has(Audience, Reached),
     AcknowledgeBy(Timestamp),
 }
 
 /// The lines, none of them empty. The first is the most important.
 pub(super) fn lines(alert: &Alert, context: &Context) -> Vec<Vec<Fact>> {
-    let is_withdrawn = alert.phase == Phase::Withdrawn;
-    let mut lines = vec![head(alert), amounts(alert)];
-    lines.extend(outlook(alert));
-    lines.push(basis(alert));
-    lines.push(trust(alert));
-    lines.push(cause(alert));
-    if !is_withdrawn {
-        lines.push(what(alert));
-        lines.push(who(context));
-    }
+    let mut lines = if alert.phase == Phase::Withdrawn {
+        let formerly = [Fact::Formerly].into_iter().chain(amounts(alert)).collect();
+        vec![head(alert), formerly, cause(alert)]
+    } else {
+        let outlook = outlook(alert).unwrap_or_default();
+        let (basis, trust, cause) = (basis(alert), trust(alert), cause(alert));
+        vec![head(alert), amounts(alert), outlook, basis, trust, cause, what(alert), who(context)]
+    };
     lines.retain(|line| !line.is_empty());
     lines
 }
 
+/// Why. Where an alert of the operation gives no reason of its own, its summary is the one text that tells what was found.
 fn reason(alert: &Alert) -> Option<Fact> {
-    let reason = alert.reason.as_deref().map(text).filter(|reason| !reason.is_empty());
+    let tells_by_summary = matches!(
+        alert.kind,
+        AlertKind::Conflict
+            | AlertKind::Quarantine
+            | AlertKind::QuarantineFull
+            | AlertKind::LostRange
+            | AlertKind::Database
+            | AlertKind::Backlog
+            | AlertKind::ChannelDown
+            | AlertKind::DutyGap
+    );
+    let summary = Some(alert.summary.as_str()).filter(|_| tells_by_summary && is_told_first(alert));
+    let reason = alert.reason.as_deref().or(summary).map(text).filter(|reason| !reason.is_empty());
     reason.map(Fact::Reason)
+}
+
+/// Whether the alert tells what is so, not what has become of it.
+const fn is_told_first(alert: &Alert) -> bool {
+    matches!(alert.phase, Phase::Begun | Phase::Worsened)
 }
 
 /// What the reader must know before anything else: that it is a test, is taken back, or is corrected.
 fn head(alert: &Alert) -> Vec<Fact> {
     let mut facts = Vec::new();
-    if is_test(alert) {
+    if alert.kind == AlertKind::SelfTest {
+        facts.push(Fact::SelfTest);
+    } else if alert.test {
         facts.push(Fact::Test);
     }
     let phase = match alert.phase {
@@ -112,36 +144,58 @@ pub(super) fn is_test(alert: &Alert) -> bool {
 fn amounts(alert: &Alert) -> Vec<Fact> {
     let mut facts = times(alert);
     let names = Names::of(alert);
-    let unit = alert.unit.as_deref();
-    let decimals = number::decimals(unit);
-    let figure = |what, value, unit: Option<&str>| {
-        let value = number::beside(value, alert.limit, decimals)?;
-        Some(Fact::Figure(what, value, unit.map(text)))
+    let unit = unit(alert);
+    let decimals = number::decimals(unit.as_deref());
+    // The unit of a concentration stands once, after the limit.
+    let stands_later = alert.limit.is_some() && unit.as_deref() == Some("mg/m3");
+    let own_unit = unit.clone().filter(|_| !stands_later);
+    let figure = |what, value| {
+        let value = match unit.as_deref() {
+            Some("%") => number::share(value)?,
+            Some(_) | None => number::beside(value, alert.limit, decimals)?,
+        };
+        Some(Fact::Figure(what, value, own_unit.clone()))
     };
-    // The unit stands once, after the limit.
-    let own_unit = unit.filter(|_| alert.limit.is_none());
+    if alert.kind == AlertKind::NotConvertible {
+        facts.extend(oxygen(alert));
+    }
     if let Some(outlook) = &alert.outlook {
         facts.push(Fact::MinutesOver(outlook.minutes_over));
-        facts.extend(figure(Figure::ToDate, outlook.mean_mg_m3, own_unit));
+        facts.extend(figure(Figure::ToDate, outlook.mean_mg_m3));
     } else if let Some(value) = alert.corrected {
-        facts.extend(figure(names.corrected, value, own_unit));
+        facts.extend(figure(names.corrected, value));
     }
     if names.measured != Figure::Measured {
-        facts.extend(alert.measured.and_then(|value| figure(names.measured, value, own_unit)));
+        facts.extend(alert.measured.and_then(|value| figure(names.measured, value)));
     }
     if let Some(limit) = alert.limit.and_then(number::written) {
-        facts.push(Fact::Figure(names.limit, limit, unit.map(text)));
+        facts.push(Fact::Figure(names.limit, limit, unit));
     }
     let percent = || Some("%".to_owned());
     let share = alert.share_percent.and_then(number::share);
     facts.extend(share.map(|share| Fact::Figure(names.share, share, percent())));
     let line = alert.line_percent.and_then(number::written);
     facts.extend(line.map(|line| Fact::Figure(names.line, line, percent())));
-    facts.extend(alert.ratio_over.and_then(number::ratio).map(Fact::Over));
+    let over = |ratio: String| if ratio == "0.00" { Fact::BarelyOver } else { Fact::Over(ratio) };
+    facts.extend(alert.ratio_over.and_then(number::ratio).map(over));
     let count = alert.consecutive.filter(|count| *count > 1);
     let period = alert.period.as_deref().map(name).unwrap_or_default();
     facts.extend(count.map(|count| Fact::Consecutive(count, period)));
     facts
+}
+
+/// What is no unit, but words about one, is left out.
+fn unit(alert: &Alert) -> Option<String> {
+    let is_unit = |unit: &&str| !unit.is_empty() && unit.len() <= 12 && !unit.contains(char::is_whitespace);
+    alert.unit.as_deref().filter(is_unit).map(text).filter(|unit| !unit.is_empty())
+}
+
+fn oxygen(alert: &Alert) -> Option<Fact> {
+    let reference = alert.reference_oxygen.and_then(number::written);
+    match (alert.oxygen.and_then(number::oxygen), reference) {
+        (Some(oxygen), reference) => Some(Fact::Oxygen(oxygen, reference)),
+        (None, reference) => reference.map(Fact::ReferenceOxygen),
+    }
 }
 
 fn times(alert: &Alert) -> Vec<Fact> {
@@ -158,16 +212,19 @@ fn times(alert: &Alert) -> Vec<Fact> {
             if from < at && at < until {
                 facts.push(Fact::AsOf(at));
             } else if since < from && alert.consecutive.is_none() {
-                facts.push(Fact::Since(since));
+                facts.push(Fact::Since(since, To::Minute));
             }
         }
         (_, Some(until)) if alert.kind == AlertKind::GatewayCertificate => facts.push(Fact::Expires(until)),
         (_, until) => {
-            if since >= at || is_of_scan(alert.kind) {
-                facts.push(Fact::At(at));
+            let is_of_scan = is_of_scan(alert.kind);
+            let to = if is_of_scan { To::Second } else { To::Minute };
+            if since >= at || is_of_scan {
+                facts.push(Fact::At(at, to));
             }
             if since < at {
-                facts.push(Fact::Since(since));
+                facts.push(Fact::Since(since, to));
+                facts.extend((!is_of_scan && alert.phase == Phase::Begun).then_some(Fact::Noticed(at)));
             }
             facts.extend(until.map(Fact::Until));
         }
@@ -204,18 +261,14 @@ fn outlook(alert: &Alert) -> Option<Vec<Fact>> {
 fn basis(alert: &Alert) -> Vec<Fact> {
     let mut facts = Vec::new();
     let line = alert.limit.filter(|_| alert.corrected.is_none());
-    let decimals = number::decimals(alert.unit.as_deref());
+    let unit = unit(alert);
+    let decimals = number::decimals(unit.as_deref());
     let measured = alert.measured.filter(|_| Names::of(alert).measured == Figure::Measured);
     if let Some(measured) = measured.and_then(|value| number::beside(value, line, decimals)) {
-        let unit = alert.unit.as_deref().filter(|_| alert.limit.is_none() && alert.corrected.is_none());
-        facts.push(Fact::Figure(Figure::Measured, measured, unit.map(text)));
+        let unit = unit.filter(|_| alert.limit.is_none() && alert.corrected.is_none());
+        facts.push(Fact::Figure(Figure::Measured, measured, unit));
     }
-    let reference = alert.reference_oxygen.and_then(number::written);
-    match (alert.oxygen.and_then(number::oxygen), reference) {
-        (Some(oxygen), reference) => facts.push(Fact::Oxygen(oxygen, reference)),
-        (None, Some(reference)) => facts.push(Fact::ReferenceOxygen(reference)),
-        (None, None) => {}
-    }
+    facts.extend(oxygen(alert).filter(|_| alert.kind != AlertKind::NotConvertible));
     let part = alert.part.as_deref().map(name);
     facts.extend(alert.valid.map(|valid| Fact::Valid(valid, alert.expected, part)));
     facts
@@ -264,8 +317,13 @@ fn cause(alert: &Alert) -> Vec<Fact> {
     let instrument = alert.instrument.as_ref().map(|instrument| name(&instrument.analyser));
     let analyser = known(&alert.analyser).or(instrument.filter(|name| !name.is_empty()));
     facts.extend(analyser.map(Fact::Analyser));
-    if matches!(alert.phase, Phase::Begun | Phase::Worsened) {
-        facts.extend(reason(alert));
+    // The reason says the same in words.
+    let prospect = alert.to_come.map(|to_come| match alert.may_fail {
+        Some(may_fail) => Fact::MayFail(may_fail, to_come),
+        None => Fact::OutOfReach(to_come),
+    });
+    if is_told_first(alert) {
+        facts.extend(prospect.or_else(|| reason(alert)));
     }
     let names: Vec<String> = alert
         .subjects
@@ -287,11 +345,13 @@ fn cause(alert: &Alert) -> Vec<Fact> {
 
 /// What standing it has, how grave it is, what to do.
 fn what(alert: &Alert) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = nature(alert).map(Fact::Nature).into_iter().collect();
-    if alert.kind != AlertKind::SelfTest {
-        facts.push(Fact::Severity(alert.severity));
+    if is_test(alert) {
+        return Vec::new();
     }
-    facts.push(Fact::Advice(alert.kind));
+    let mut facts: Vec<Fact> = nature(alert).map(Fact::Nature).into_iter().collect();
+    facts.push(Fact::Severity(alert.severity));
+    let is_lost = outlook(alert).is_some_and(|facts| facts.contains(&Fact::Lost));
+    facts.push(if is_lost { Fact::AdviceWhenLost } else { Fact::Advice(alert.kind) });
     facts
 }
 

@@ -8,6 +8,7 @@ pub(super) enum Figure {
     Corrected,
     Mean,
     Scan,
+    ScanCorrected,
     ToDate,
     Measured,
     Used,
@@ -47,10 +48,13 @@ impl Names {
         let plain = (Figure::Share, Figure::Reached);
         match alert.kind {
             AlertKind::Exceedance => {
-                names(mean(alert), Figure::Measured, Figure::Limit, (Figure::ShareMet, Figure::AtLeast))
+                let limit = if is_share(alert) { Figure::AtLeast } else { Figure::Limit };
+                names(mean(alert), Figure::Measured, limit, (Figure::ShareMet, Figure::AtLeast))
             }
             AlertKind::EarlyWarning | AlertKind::SelfTest => {
-                names(Figure::Scan, Figure::Measured, Figure::Limit, of_limit)
+                let is_corrected = alert.reference_oxygen.is_some();
+                let scan = if is_corrected { Figure::ScanCorrected } else { Figure::Scan };
+                names(scan, Figure::Measured, Figure::Limit, of_limit)
             }
             AlertKind::HourToDate | AlertKind::HourForecast => {
                 names(Figure::ToDate, Figure::Measured, Figure::Limit, of_limit)
@@ -92,10 +96,17 @@ impl Names {
     }
 }
 
+/// Of an assessment: hours that were met, in per cent.
+fn is_share(alert: &Alert) -> bool {
+    alert.kind == AlertKind::Exceedance && alert.unit.as_deref() == Some("%")
+}
+
 /// A concentration that was brought to reference oxygen, one that was not, or no concentration.
 fn mean(alert: &Alert) -> Figure {
     if alert.reference_oxygen.is_some() {
         Figure::Corrected
+    } else if is_share(alert) {
+        Figure::ShareMet
     } else if alert.unit.as_deref() == Some("mg/m3") {
         Figure::Mean
     } else {

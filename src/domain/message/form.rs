@@ -18,9 +18,8 @@ impl Flavour {
     /// Bytes of the text, below what the bot takes (20,000, 4,096 and 30 KB of the whole body).
     const fn most_bytes(self) -> usize {
         match self {
-            Flavour::DingTalk => 18_000,
+            Flavour::DingTalk | Flavour::Feishu => 18_000,
             Flavour::WeCom => 4_000,
-            Flavour::Feishu => 18_000,
         }
     }
 
@@ -40,9 +39,10 @@ const LINES: usize = 40;
 /// Title, lines and link, as they are. The link follows the last line, which asks for an answer.
 pub fn plain(message: &Message) -> String {
     let mut text = cut(&line(&message.title), LINE);
-    for next in message.lines.iter().take(LINES) {
+    let lines = message.lines.iter().map(|next| cut(&line(next), LINE));
+    for next in lines.filter(|next| !next.is_empty()).take(LINES) {
         text.push('\n');
-        text.push_str(&cut(&line(next), LINE));
+        text.push_str(&next);
     }
     if let Some(link) = link(message.link.as_deref()) {
         text.push(if message.lines.is_empty() { '\n' } else { ' ' });
@@ -59,14 +59,14 @@ pub fn markdown(message: &Message, flavour: Flavour) -> String {
         Flavour::WeCom | Flavour::Feishu => format!("**{title}**"),
     };
     let page = match message.language {
-        Language::Zh => "查看并确认",
-        Language::En => "Open and acknowledge",
+        Language::Zh => "打开告警",
+        Language::En => "Open the alert",
     };
     let link = link(message.link.as_deref())
         .map_or(String::new(), |link| format!("{}[{page}]({link})", flavour.new_line()));
     let room = flavour.most_bytes().saturating_sub(link.len() + flavour.new_line().len() + '…'.len_utf8());
-    for next in message.lines.iter().take(LINES) {
-        let next = cut(&harmless(next), LINE);
+    let lines = message.lines.iter().map(|next| cut(&harmless(next), LINE));
+    for next in lines.filter(|next| !next.is_empty()).take(LINES) {
         if text.len() + flavour.new_line().len() + next.len() > room {
             text.push_str(flavour.new_line());
             text.push('…');

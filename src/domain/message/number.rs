@@ -69,15 +69,9 @@ pub(super) fn down(value: f64) -> Option<String> {
     fixed(tenth, 1)
 }
 
-/// C/limit - 1 with two decimals; what is above, but by less than can be shown, says so.
+/// C/limit - 1 with two decimals; `None` as well for what is not above.
 pub(super) fn ratio(value: f64) -> Option<String> {
-    if value <= 0.0 {
-        return None;
-    }
-    if value < 0.005 {
-        return Some("<0.01".to_owned());
-    }
-    fixed(snap(value), 2)
+    if value > 0.0 { fixed(snap(value), 2) } else { None }
 }
 
 /// SO₂, NO₂, O₂: the digits of a formula stand low.
@@ -142,7 +136,7 @@ mod tests {
             ["13.5", "13.52", "13.0", "21.0"]
         );
         assert_eq!(ratio(88.0 / 35.0 - 1.0).unwrap(), "1.51");
-        assert_eq!(ratio(0.0001).unwrap(), "<0.01");
+        assert_eq!(ratio(0.0001).unwrap(), "0.00");
         assert_eq!(down(24.39).unwrap(), "24.3");
         assert_eq!(down(24.3).unwrap(), "24.3");
         assert_eq!((ratio(0.0), ratio(f64::NAN)), (None, None));

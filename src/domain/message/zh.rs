@@ -11,20 +11,23 @@ use crate::domain::message::nature::{Against, Nature};
 /// One fact.
 pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
     let minute = |at| clock.time(at, To::Minute);
-    let second = |at| clock.time(at, To::Second);
     match fact {
         Fact::Withdrawn => "本告警已撤销,无需处理".to_owned(),
         Fact::Revised => "数据事后更正,本告警仍成立".to_owned(),
+        Fact::Formerly => "原报".to_owned(),
+        Fact::SelfTest => advice(AlertKind::SelfTest).to_owned(),
         Fact::Test => "这是测试,没有发生任何情况,无需处理".to_owned(),
         Fact::Window(from, until, period) => clock.span(*from, *until, period),
-        Fact::At(at) => second(*at),
-        Fact::AsOf(at) => format!("截至{}", second(*at)),
-        Fact::Since(at) => format!("自{}起", second(*at)),
+        Fact::At(at, to) => clock.time(*at, *to),
+        Fact::AsOf(at) => format!("截至{}", minute(*at)),
+        Fact::Since(at, to) => format!("自{}起", clock.time(*at, *to)),
+        Fact::Noticed(at) => format!("{}发现", minute(*at)),
         Fact::CountedFrom(at) => format!("自{}起累计", clock.day(*at)),
-        Fact::Until(at) => format!("至{}", second(*at)),
+        Fact::Until(at) => format!("至{}", minute(*at)),
         Fact::Expires(at) => format!("{}到期", minute(*at)),
         Fact::Figure(what, value, unit) => format!("{}{value}{}", figure(*what), unit_of(unit.as_deref())),
         Fact::Over(ratio) => format!("超标{ratio}倍"),
+        Fact::BarelyOver => "超标不足0.01倍".to_owned(),
         Fact::Consecutive(count, period) => format!("连续第{count}{}", counted(period)),
         Fact::Oxygen(oxygen, None) => format!("O₂ {oxygen}%"),
         Fact::Oxygen(oxygen, Some(reference)) => format!("O₂ {oxygen}%(基准{reference}%)"),
@@ -46,12 +49,17 @@ pub(super) fn say(fact: &Fact, clock: &Clock<'_>) -> String {
         Fact::Marked(mark) => format!("企业标记:{mark}"),
         Fact::Unmarked => "企业未标记".to_owned(),
         Fact::Reason(reason) => format!("原因:{}", clock.told(reason)),
+        Fact::MayFail(may_fail, to_come) => format!("其后{to_come}个时段最多还可有{may_fail}个不合格"),
+        Fact::OutOfReach(to_come) => format!("其后{to_come}个时段即使全部合格也无法达到"),
         Fact::Subjects(names, total) => subjects(names, *total),
         Fact::WarnedAt(at) => format!("{}已预警", minute(*at)),
         Fact::Contact(contact) => format!("现场联系:{contact}"),
         Fact::Nature(nature) => format!("性质:{}", nature_of(*nature)),
         Fact::Severity(severity) => format!("级别:{}", severity_of(*severity)),
         Fact::Advice(kind) => format!("处置:{}", advice(*kind)),
+        Fact::AdviceWhenLost => {
+            "处置:本小时已无法挽回。请立即降低排放,使下一小时达标;查明并记录原因和措施。".to_owned()
+        }
         Fact::Has(audience, reached) => format!("{}:({})", audience_of(*audience), reached_of(reached)),
         Fact::AcknowledgeBy(at) => format!("请{}前确认", minute(*at)),
     }
@@ -61,7 +69,8 @@ const fn figure(what: Figure) -> &'static str {
     match what {
         Figure::Corrected => "折算",
         Figure::Mean => "均值",
-        Figure::Scan => "瞬时折算",
+        Figure::Scan => "瞬时值",
+        Figure::ScanCorrected => "瞬时折算",
         Figure::ToDate => "本小时至今均值",
         Figure::Measured => "实测",
         Figure::Used => "已排放",

@@ -17,8 +17,11 @@ COMMENT ON COLUMN notify_channel.broadcast IS 'Gets every alert by itself; else 
 -- Episodes have levels; a warning that came true is the history of the exceedance.
 ALTER TABLE episode_state ADD COLUMN above_since timestamptz;
 COMMENT ON COLUMN episode_state.above_since IS 'Above the line since then, but not yet for as long as its rule asks';
+CREATE INDEX episode_state_waiting ON episode_state (kind) WHERE above_since IS NOT NULL;
 ALTER TABLE episode_row ADD COLUMN level smallint NOT NULL DEFAULT 1 CHECK (level BETWEEN 1 AND 255), ADD COLUMN follows bigint;
 COMMENT ON COLUMN episode_row.follows IS 'The early warning or forecast of the same outlet, channel and rule that came true by it';
+-- What is open is counted every second for who is told what is active.
+CREATE INDEX episode_open ON episode_row (id) WHERE closed_at IS NULL;
 ALTER TABLE episode_change DROP CONSTRAINT episode_change_what_check;
 ALTER TABLE episode_change ADD CONSTRAINT episode_change_what_check CHECK (what IN ('revised', 'withdrawn', 'worsened', 'came-true'));
 
@@ -171,7 +174,7 @@ SELECT 'alert_rule', body->>'code', '1970-01-01T00:00:00Z', body, 0, now() FROM 
   {"code": "hour-forecast", "kind": "hour-forecast", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 600, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 900, "severity": null},
   {"code": "exceedance", "kind": "exceedance", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [0.5, 2.0], "hold_s": 0, "clear_s": 0, "counts": [1, 3, 6], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
   {"code": "not-convertible", "kind": "not-convertible", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 60, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
-  {"code": "assessment-at-risk", "kind": "assessment-at-risk", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
+  {"code": "assessment-at-risk", "kind": "assessment-at-risk", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 86400, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
   {"code": "silent-analyser", "kind": "silent-analyser", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 1800, "severity": null},
   {"code": "silent-outlet", "kind": "silent-outlet", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 1800, "severity": null},
   {"code": "silent-gateway", "kind": "silent-gateway", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 1800, "severity": null},
@@ -179,8 +182,8 @@ SELECT 'alert_rule', body->>'code', '1970-01-01T00:00:00Z', body, 0, now() FROM 
   {"code": "link-down", "kind": "link-down", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["platform", "bureau"], "others_after_s": 900, "severity": null},
   {"code": "analyser-fault", "kind": "analyser-fault", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 120, "clear_s": 120, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 3600, "severity": null},
   {"code": "calibration-overdue", "kind": "calibration-overdue", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
-  {"code": "capture-forecast", "kind": "capture-forecast", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [90.0, 75.0], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
-  {"code": "efficiency-at-risk", "kind": "efficiency-at-risk", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
+  {"code": "capture-forecast", "kind": "capture-forecast", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [90.0, 75.0], "hold_s": 0, "clear_s": 86400, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
+  {"code": "efficiency-at-risk", "kind": "efficiency-at-risk", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 86400, "counts": [], "audiences": ["enterprise", "bureau"], "others_after_s": 0, "severity": null},
   {"code": "conflict", "kind": "conflict", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["bureau", "platform"], "others_after_s": 0, "severity": null},
   {"code": "quarantine", "kind": "quarantine", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["platform"], "others_after_s": 0, "severity": null},
   {"code": "quarantine-full", "kind": "quarantine-full", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["platform"], "others_after_s": 0, "severity": null},
@@ -195,3 +198,52 @@ SELECT 'alert_rule', body->>'code', '1970-01-01T00:00:00Z', body, 0, now() FROM 
   {"code": "duty-gap", "kind": "duty-gap", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["platform"], "others_after_s": 0, "severity": null},
   {"code": "self-test", "kind": "self-test", "scope": {"outlet": null, "enterprise": null, "division": ""}, "enabled": true, "levels": [], "hold_s": 0, "clear_s": 0, "counts": [], "audiences": ["platform"], "others_after_s": 0, "severity": null}
 ]'::jsonb) AS body;
+
+-- An enterprise may silence what its own people are told, never what the bureau is told.
+ALTER TABLE silence ADD COLUMN audience text CHECK (audience IN ('enterprise', 'bureau', 'platform'));
+COMMENT ON COLUMN silence.audience IS 'Only these are not told; NULL: nobody is';
+
+-- Episodes are named by their number alone, in addresses and commands.
+CREATE INDEX episode_by_id ON episode_row (id);
+
+-- What happened to alerts, in the order of commits, for those who follow it. A reader that has seen a number has seen all below it:
+-- numbers are given at the very end of a transaction, one transaction after another.
+CREATE TABLE alert_news (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         timestamptz NOT NULL,
+    what       text        NOT NULL CHECK (what IN ('alert', 'seen', 'acknowledged', 'assigned', 'commented', 'closed', 'silenced', 'silence-ended')),
+    outlet_id  integer,
+    episode_id bigint,
+    audience   text,
+    alert_id   uuid,
+    silence_id bigint,
+    by_whom    text
+);
+CREATE INDEX alert_news_by_time ON alert_news (at);
+COMMENT ON TABLE alert_news IS 'Feeds /api/v1/events; kept for a week';
+CREATE FUNCTION alert_becomes_news() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7226371, 8);
+    INSERT INTO alert_news (at, what, outlet_id, episode_id, alert_id) VALUES (NEW.created_at, 'alert', NEW.outlet_id, NEW.episode_id, NEW.id);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER becomes_news AFTER INSERT ON alert DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION alert_becomes_news();
+CREATE FUNCTION action_becomes_news() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7226371, 8);
+    INSERT INTO alert_news (at, what, outlet_id, episode_id, audience, by_whom)
+        VALUES (NEW.at, NEW.what, NEW.outlet_id, NEW.episode_id, NEW.audience, NEW.by_whom);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER becomes_news AFTER INSERT ON episode_action DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.what NOT IN ('told', 'link-refused')) EXECUTE FUNCTION action_becomes_news();
+CREATE FUNCTION silence_becomes_news() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7226371, 8);
+    INSERT INTO alert_news (at, what, audience, silence_id, by_whom) VALUES (coalesce(NEW.ended_at, NEW.made_at),
+        CASE WHEN NEW.ended_at IS NULL THEN 'silenced' ELSE 'silence-ended' END, NEW.audience, NEW.id, coalesce(NEW.ended_by, NEW.author));
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER becomes_news AFTER INSERT OR UPDATE ON silence DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION silence_becomes_news();

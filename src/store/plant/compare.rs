@@ -316,10 +316,12 @@ fn notify(stored: &Catalogue, given: &Catalogue, changes: &mut Changes) {
     for channel in &given.notify {
         let known = stored.notify.iter().find(|known| known.name == channel.name);
         let figures = |channel: &crate::config::catalogue::NotifyChannel| {
-            (channel.kind.name(), channel.url.clone(), channel.enabled)
+            let told = (channel.broadcast, channel.enabled);
+            (channel.kind.name(), channel.url.clone(), channel.settings.clone(), told)
         };
         let row = json!({
-            "name": channel.name, "kind": channel.kind.name(), "url": channel.url, "enabled": channel.enabled,
+            "name": channel.name, "kind": channel.kind.name(), "url": channel.url,
+            "settings": channel.settings, "broadcast": channel.broadcast, "enabled": channel.enabled,
         });
         changes.entry(Table::Notify, known.map(figures).as_ref(), &figures(channel), row);
     }

@@ -10,6 +10,7 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::Error;
 use crate::config::catalogue::{Analyser, Catalogue, Datum, NotifyChannel, NotifyKind, OutletEntry, Site};
+use crate::config::notify::Settings;
 use crate::domain::history::{Dated, History};
 use crate::domain::law::Law;
 use crate::domain::limit::{AveragingPeriod, Comparison, Kind, Reference, Rule};
@@ -73,6 +74,8 @@ pub(super) async fn notify(client: &impl GenericClient) -> Result<Vec<NotifyChan
             name: columns.get("name")?,
             kind: columns.word("kind", &NotifyKind::ALL.map(|kind| (kind.name(), kind)))?,
             url: columns.get("url")?,
+            settings: columns.settings()?,
+            broadcast: columns.get("broadcast")?,
             enabled: columns.get("enabled")?,
         })
     })
@@ -87,6 +90,14 @@ struct Columns<'r> {
 impl<'r> Columns<'r> {
     fn get<T: FromSql<'r>>(&self, column: &'static str) -> Result<T, Error> {
         Ok(self.row.try_get(column)?)
+    }
+
+    /// What a channel of notification needs besides its address.
+    fn settings(&self) -> Result<Settings, Error> {
+        let found: serde_json::Value = self.get("settings")?;
+        let text = found.to_string();
+        let unreadable = |_error| Error::Unreadable { table: self.table, column: "settings", found: text };
+        serde_json::from_value(found).map_err(unreadable)
     }
 
     /// A word of ours, or the error that says which one it is not.

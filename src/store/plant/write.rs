@@ -124,8 +124,8 @@ impl Table {
                  gateway text) JOIN outlet o ON o.code = r.outlet JOIN gateway g ON g.name = r.gateway"
             }
             Table::Notify => {
-                "INSERT INTO notify_channel (name, kind, url, enabled) \
-                 SELECT name, kind, url, enabled FROM jsonb_populate_recordset(NULL::notify_channel, $1)"
+                "INSERT INTO notify_channel (name, kind, url, settings, broadcast, enabled) \
+                 SELECT name, kind, url, settings, broadcast, enabled FROM jsonb_populate_recordset(NULL::notify_channel, $1)"
             }
         }
     }
@@ -175,7 +175,8 @@ impl Table {
                  WHERE s.outlet_id = o.id AND s.valid_from = r.valid_from"
             }
             Table::Notify => {
-                "UPDATE notify_channel n SET kind = r.kind, url = r.url, enabled = r.enabled \
+                "UPDATE notify_channel n SET kind = r.kind, url = r.url, settings = r.settings, broadcast = r.broadcast, \
+                 enabled = r.enabled \
                  FROM jsonb_populate_recordset(NULL::notify_channel, $1) r WHERE n.name = r.name"
             }
         })

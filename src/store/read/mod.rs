@@ -9,6 +9,10 @@ pub mod scans;
 pub mod averages;
 /// Alerts with what became of them.
 pub mod alerts;
+/// What became of alerts on their way to people.
+pub mod deliveries;
+/// One episode with everything about it.
+pub mod episode;
 /// Episodes of a time.
 pub mod episodes;
 /// All that is stored about one moment.

@@ -17,6 +17,7 @@ use crate::domain::plant::Outlet;
 use crate::domain::window::Window;
 use crate::store::read::averages::{self as store, AverageRow, VerdictRow};
 use crate::web::Web;
+use crate::web::auth::Caller;
 use crate::web::error::Refused;
 use crate::web::parameters::Parameters;
 
@@ -88,10 +89,11 @@ struct Verdict {
 /// Windows that start in `[from, to)`: by start, then channel.
 pub(in crate::web) async fn averages(
     State(web): State<Arc<Web>>,
+    caller: Caller,
     code: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Json<Page>, Refused> {
-    let outlet = super::outlet(&web, code)?;
+    let outlet = super::outlet(&web, code, &caller)?;
     let parameters = Parameters::read(&uri, &["period", "from", "to"])?;
     let words = AveragingPeriod::ALL.map(|period| (period.name(), period));
     let period = parameters.word("period", &words)?.unwrap_or(AveragingPeriod::Hour);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::domain::plant::is_outlet_code;
 use crate::web::Web;
+use crate::web::auth::Caller;
 use crate::web::error::Refused;
 use crate::web::overview::{View, overview};
 use crate::web::parameters::{Parameters, shown};
@@ -22,7 +23,11 @@ pub(in crate::web) struct Page {
 }
 
 /// Outlets by code, from the one after `after`.
-pub(in crate::web) async fn outlets(State(web): State<Arc<Web>>, uri: Uri) -> Result<Json<Page>, Refused> {
+pub(in crate::web) async fn outlets(
+    State(web): State<Arc<Web>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Json<Page>, Refused> {
     let parameters = Parameters::read(&uri, &["after", "limit"])?;
     let limit = parameters.limit(200, 1000)?;
     let after = parameters.text("after").unwrap_or_default();
@@ -32,6 +37,7 @@ pub(in crate::web) async fn outlets(State(web): State<Arc<Web>>, uri: Uri) -> Re
     }
     let plant = web.plant();
     let rest = plant.outlets.iter().skip_while(|outlet| &*outlet.code <= after);
+    let rest = rest.filter(|outlet| super::sees(&caller, outlet));
     let page: Vec<_> = rest.take(usize::from(limit) + 1).cloned().collect();
     let shown = page.get(..usize::from(limit)).unwrap_or(&page);
     let last = shown.last().filter(|_| shown.len() < page.len());

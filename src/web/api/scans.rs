@@ -15,6 +15,7 @@ use crate::domain::plant::Outlet;
 use crate::store::read::REGISTERS;
 use crate::store::read::scans::{self as store, ScanRow};
 use crate::web::Web;
+use crate::web::auth::Caller;
 use crate::web::error::Refused;
 use crate::web::parameters::Parameters;
 
@@ -58,10 +59,11 @@ struct Reading {
 /// Scans in `[from, to)`, oldest first.
 pub(in crate::web) async fn scans(
     State(web): State<Arc<Web>>,
+    caller: Caller,
     code: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Json<Page>, Refused> {
-    let outlet = super::outlet(&web, code)?;
+    let outlet = super::outlet(&web, code, &caller)?;
     let parameters = Parameters::read(&uri, &["from", "to", "limit"])?;
     let (from, to) = parameters.span(clock::now(), DEFAULT, LONGEST)?;
     let limit = parameters.limit(1000, 10_000)?;

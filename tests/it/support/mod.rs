@@ -31,5 +31,7 @@ pub mod register_image;
 pub mod serial_line;
 /// What tables, views and functions are, as lines.
 pub mod schema;
+/// An alert that somebody was told of.
+pub mod alerted;
 /// What people are told, without its times.
 pub mod told;

@@ -15,7 +15,8 @@ use crate::support::database::database;
 const TIME: &str = "<time>";
 
 /// Dates and times as messages write them: `9` is a run of digits, `A` the name of a month. Longer ones first.
-const TIMES: [&str; 13] = [
+const TIMES: [&str; 14] = [
+    "the year 9",
     "9年第9季度",
     "9年9月9日",
     "9年9月",
@@ -39,9 +40,13 @@ pub async fn told(client: &Client, kind: &str, phase: &str) -> (String, String) 
         "SELECT body FROM alert WHERE kind = $1 AND phase = $2 ORDER BY created_at DESC, id DESC LIMIT 1";
     let rows = client.query(sql, &[&kind, &phase]).await.unwrap();
     let row = rows.first().unwrap_or_else(|| panic!("nobody was told of {kind}, {phase}"));
-    let alert: Alert = serde_json::from_value(row.get(0)).unwrap();
+    said(&serde_json::from_value(row.get(0)).unwrap())
+}
+
+/// One alert in zh and en.
+pub fn said(alert: &Alert) -> (String, String) {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let say = |language| without_times(&plain(&message(&alert, language, &Context::default(), &zone)));
+    let say = |language| without_times(&plain(&message(alert, language, &Context::default(), &zone)));
     (say(Language::Zh), say(Language::En))
 }
 
@@ -52,7 +57,11 @@ fn without_times(text: &str) -> String {
     while let Some(letter) = rest.chars().next() {
         // The digits of a name are no time.
         let is_start = !kept.ends_with(|before: char| before.is_ascii_alphanumeric());
-        match TIMES.iter().filter(|_| is_start).find_map(|pattern| length_of(pattern, rest)) {
+        match TIMES.iter().filter(|_| is_start).find_map(|pattern| {
+            // What looks like a year is an hour when a minute follows.
+            let is_hour = |length: &usize| pattern.ends_with(" 9") && rest[*length..].starts_with(':');
+            length_of(pattern, rest).filter(|length| !is_hour(length))
+        }) {
             Some(length) => {
                 // A date before a time is one time with it.
                 if kept.trim_end_matches(' ').ends_with(TIME) {
@@ -88,7 +97,10 @@ fn length_of(pattern: &str, text: &str) -> Option<usize> {
             other => rest.strip_prefix(other)?,
         };
     }
-    Some(text.len() - rest.len())
+    // What looks like a year may be the hour of a time.
+    let mut after = rest.chars();
+    let goes_on = after.next() == Some(':') && after.next().is_some_and(|next| next.is_ascii_digit());
+    (!goes_on).then_some(text.len() - rest.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +128,7 @@ fn times_give_way_and_nothing_else_does() {
     );
     assert_eq!(without_times("自11月20日03:00起,20日标气合格"), "自<time>起,<time>标气合格");
     assert_eq!(without_times("since 20 Nov 03:00:02, 59/60 minutes"), "since <time>, 59/60 minutes");
+    assert_eq!(without_times("expires 26 Dec 05:13, since 26 Nov 2026"), "expires <time>, since <time>");
     assert_eq!(without_times("2026年第4季度;Q4 2026;2026年11月"), "<time>;<time>;<time>");
     assert_eq!(without_times("20 Nov 2025, Nov 2026, gw-1 2 may fail"), "<time>, <time>, gw-1 2 may fail");
 }

@@ -14,6 +14,7 @@ use cems::mqtt::receipt::{Receipt, property};
 use cems::mqtt::record::{Body, Epoch, Event, Hash, Record};
 use cems::shutdown::Shutdown;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
@@ -162,6 +163,29 @@ pub async fn world(more: &str) -> World {
 /// A world with another plant than the demonstration's.
 pub async fn world_of(plant: Source, more: &str) -> World {
     world_in(database().await, plant, more).await
+}
+
+/// A world in a time zone where it is noon: a day there has hours that are over and hours to come, whenever a test runs.
+pub async fn world_at_noon(more: &str) -> (World, TimeZone) {
+    let hour = clock::now().to_zoned(TimeZone::UTC).hour();
+    // The sign of these names is the other way round.
+    let name = format!("Etc/GMT{:+}", hour - 12);
+    let (database, broker, webhook) = (database().await, broker().await, Webhook::listen().await);
+    let mut client = database.client().await;
+    seed_with(&mut client, seeds::demonstration(), &[notify(&webhook)]).await;
+    let (url, port) = (database.url(), broker.port());
+    let text = format!(
+        "schema = \"central/1\"\n[central]\nzone = \"{name}\"\n[database]\nurl = \"{url}\"\n\
+         [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:0\"\n{more}"
+    );
+    let centre = Centre::start_by(url, ("127.0.0.1".to_owned(), port), &text).await;
+    let world = World { database, client, broker, webhook, centre };
+    wait_until(LIMIT, "the centre to be ready", || async {
+        let parts = world.centre.reporting.readiness.parts();
+        if world.centre.reporting.readiness.all_ready() { Ok(()) } else { Err(parts) }
+    })
+    .await;
+    (world, TimeZone::get(&name).unwrap())
 }
 
 /// The same in a database that may have tables already.
