@@ -86,8 +86,7 @@ pub(super) async fn judge_all(
             rows.push(NewVerdict { key, revision, verdict, remark: remark.clone() });
             let before = before.map(|stored| stored.verdict);
             let mut sighting = sighting(one, judged, &key);
-            let law = laws.get(&*one.outlet.code).unwrap_or(&UNKNOWN);
-            facts::fill(&mut sighting.alert, one, judged, law);
+            facts::fill(&mut sighting.alert, one, judged, laws.get(&*one.outlet.code));
             let watch = frames.watched(one.outlet.id).rule(AlertKind::Exceedance, window.end);
             let after = verdict.outcome;
             news.push(News { window, key, sighting, watch, before, after, remark });
@@ -191,12 +190,15 @@ async fn follow(client: &Client, news: Vec<News<'_>>, now: Timestamp) -> Result<
 fn restated(window: Window, before: Option<Verdict>, sighting: &Sighting) -> Option<String> {
     let (was, is) = (before?.corrected?, sighting.alert.corrected?);
     let name = window.period.name();
-    ((is - was).abs() > MATERIAL * was.abs())
-        .then(|| format!("the {name} from {} is {is} after recomputation, not {was}", window.start))
+    ((is - was).abs() > MATERIAL * was.abs()).then(|| {
+        format!("the {name} from {} is {} after recomputation, not {}", window.start, short(is), short(was))
+    })
 }
 
-/// The law of a window over which nothing lies.
-static UNKNOWN: std::sync::LazyLock<OutletLaw> = std::sync::LazyLock::new(OutletLaw::default);
+/// For people: one decimal, of small figures four.
+fn short(value: f64) -> String {
+    if value.abs() < 1.0 { format!("{value:.4}") } else { format!("{value:.1}") }
+}
 
 /// What a verdict says to an episode.
 fn sighting(one: &Computed<'_>, judged: &Judged<'_>, key: &VerdictKey) -> Sighting {

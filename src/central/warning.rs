@@ -136,6 +136,7 @@ impl Sight<'_> {
         let key = Key { outlet_id: self.outlet.id, position: -1, rule_id: 0, kind, subject: String::new() };
         let above = self.evaluated.channels.iter().any(|channel| channel.not_convertible);
         self.sighting(key, (oxygen, u8::from(above)), watch, |alert| {
+            alert.outlet = Some(place(self.outlet));
             alert.oxygen = Some(oxygen);
             (alert.limit, alert.unit) = (Some(cutoff), Some("%".to_owned()));
             alert.summary = format!(
@@ -174,6 +175,7 @@ impl Sight<'_> {
                 let codes: Vec<&str> = channels.iter().map(|channel| channel.code.as_str()).collect();
                 let letter = Flag::Fault.letter().to_string();
                 let code = &self.outlet.code;
+                alert.outlet = Some(place(self.outlet));
                 alert.analyser = Some(name.to_owned());
                 alert.reason = Some(format!("{letter}: {}", codes.join(", ")));
                 alert.summary = format!("{code}: analyser {name} says that it is faulty");
@@ -198,7 +200,6 @@ impl Sight<'_> {
             return None;
         }
         let mut alert = Alert::new(key.kind, self.at, self.at);
-        alert.outlet = Some(place(self.outlet));
         let limit = describe(&mut alert);
         let level = level.max(1);
         let alert = match watch {

@@ -74,7 +74,7 @@ pub struct Instrument {
 pub struct Outlook {
     /// Corrected mean of the hour to date.
     pub mean_mg_m3: f64,
-    /// Minutes that are over.
+    /// So many minutes of the hour have passed.
     pub minutes_over: u32,
     /// The level at which the rest of the hour still stays below the limit; `None`: the hour is lost.
     pub allowed_mg_m3: Option<f64>,

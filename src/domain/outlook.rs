@@ -16,6 +16,7 @@ use crate::domain::window::Window;
 
 /// "As it is" is the mean of so many of the newest minutes.
 const RECENT: usize = 5;
+const MINUTE_MS: u32 = 60_000;
 
 /// What a minute of the hour gives: dry concentration and oxygen, where each counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -29,7 +30,9 @@ pub struct Minute {
 pub struct Course {
     /// Oldest first.
     pub minutes: Vec<Minute>,
-    /// How many are still to come.
+    /// How many of the hour have passed, whether they count or not,
+    pub past: u32,
+    /// and how many are still to come.
     pub rest: u32,
     /// The end of the newest.
     pub until: Timestamp,
@@ -74,19 +77,21 @@ pub fn course(
         let average = averages.get(position).filter(|average| average.valid)?;
         average.dry.filter(|_| overlay.at(start, position).counts)
     };
+    // The hour of a slow channel counts cycles.
+    let settings = outlet.channels.get(position)?.settings.at(hour.start)?;
+    if settings.period_ms > MINUTE_MS {
+        return None;
+    }
     let mut minutes = Vec::new();
     for (start, averages) in parts.range(hour.start..until) {
-        // Between two values of a slow channel; its hour counts cycles.
-        if averages.get(position)?.n_expected == 0 {
-            return None;
-        }
         minutes.push(Minute {
             dry: counting(*start, averages, position),
             oxygen_percent: oxygen.and_then(|oxygen| counting(*start, averages, oxygen)),
         });
     }
-    let rest = u32::try_from(hour.end.duration_since(until).as_mins()).ok()?;
-    (!minutes.is_empty()).then_some(Course { minutes, rest, until, needed })
+    let minutes_between = |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_mins());
+    let (past, rest) = (minutes_between(hour.start, until).ok()?, minutes_between(until, hour.end).ok()?);
+    (!minutes.is_empty()).then_some(Course { minutes, past, rest, until, needed })
 }
 
 /// Foresees the end of an hour by one rule. `None` where there is nothing to foresee: no minute counts yet or none is to come, too few
@@ -112,14 +117,9 @@ pub fn foresee(rule: &Rule, settings: &OutletSettings, course: &Course) -> Optio
     // What the rest may still emit, in dry concentration times minutes.
     let budget = highest_kept(rule) / factor * whole - sum;
     let projected = snap((sum + recent * rest) / whole * factor);
-    let is_over = |minute: &&Minute| {
-        let value = minute.dry.and_then(|dry| convert(dry, minute.oxygen_percent));
-        value.is_some_and(|value| snap(value) > rule.limit.value)
-    };
-    let over = course.minutes.iter().filter(is_over).count();
     let outlook = Outlook {
         mean_mg_m3: snap(convert(mean(&dry)?, mean_oxygen)?),
-        minutes_over: u32::try_from(over).ok()?,
+        minutes_over: course.past,
         allowed_mg_m3: (budget >= 0.0).then(|| snap(budget / rest * factor_now)),
         lost_at: lost_after(budget, recent, course.rest)
             .and_then(|minutes| course.until.checked_add(SignedDuration::from_mins(minutes)).ok()),

@@ -22,8 +22,8 @@ use crate::store::verdict::{VerdictKey, adverse_before};
 /// So many windows are looked back for those in a row, and so many where these were not enough.
 const BACK: [i32; 2] = [24, 24 * 31];
 
-/// What is known of the window itself.
-pub(super) fn fill(alert: &mut Alert, one: &Computed<'_>, judged: &Judged<'_>, law: &OutletLaw) {
+/// What is known of the window itself. Without the law, as for a single minute, nobody has looked for checks and marks.
+pub(super) fn fill(alert: &mut Alert, one: &Computed<'_>, judged: &Judged<'_>, law: Option<&OutletLaw>) {
     let window = one.row.window;
     (alert.period, alert.until) = (Some(window.period.name().to_owned()), Some(window.end));
     let average = judged.position.and_then(|position| one.row.channels.get(position));
@@ -31,6 +31,7 @@ pub(super) fn fill(alert: &mut Alert, one: &Computed<'_>, judged: &Judged<'_>, l
         (alert.valid, alert.expected) = (Some(average.n_valid), Some(average.n_expected));
         alert.part = Some(part.name().to_owned());
     }
+    let Some(law) = law else { return };
     if let (Some(position), Some(average)) = (judged.position, average) {
         alert.instrument = instrument(one, (position, average), law);
     }

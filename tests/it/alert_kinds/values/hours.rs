@@ -11,7 +11,7 @@ async fn the_mean_to_date_is_told_at_eighty_and_at_ninety_percent_and_the_foreca
     send(&mut sender, hour, 0..18, 29.0).await;
     let told = alerts(&world, ("hour-to-date", "begun"), Some(ULTRA_LOW), 1).await.remove(0);
     assert_eq!((&told["level"], &told["corrected"]), (&1.into(), &29.0.into()));
-    assert_eq!(told["outlook"]["minutes_over"], 0);
+    assert_eq!(told["outlook"]["minutes_over"], 18);
     assert_eq!(
         (&told["valid"], &told["expected"], &told["part"]),
         (&18.into(), &18.into(), &"minute".into())

@@ -5,8 +5,8 @@ use cems::domain::flag::Flag;
 use cems::domain::scan::Reading;
 use jiff::Timestamp;
 
-use super::{Before, ULTRA_LOW, alerts, live, settled, until, words, world_at};
-use crate::support::world::{Sender, kiln};
+use super::{Before, ULTRA_LOW, alerts, kiln, live, settled, until, words, world_at};
+use crate::support::world::Sender;
 
 /// Ticks that began so many seconds ago, one a second.
 fn ticks(ago: i64, count: i64) -> impl Iterator<Item = Timestamp> {

@@ -3,9 +3,9 @@
 use cems::clock;
 use jiff::Timestamp;
 
-use super::{Before, KILN, ULTRA_LOW, alerts, live, minute, send, settled, until, words, world_at};
+use super::{Before, KILN, ULTRA_LOW, alerts, kiln, live, minute, send, settled, until, words, world_at};
 use crate::support::wait::wait_until;
-use crate::support::world::{LIMIT, Sender, kiln};
+use crate::support::world::{LIMIT, Sender};
 
 /// A check of the gas analyser, two hours ago.
 fn checked() -> (&'static str, String) {
