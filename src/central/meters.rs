@@ -123,7 +123,8 @@ impl Meters {
         registry.register("deliveries_dead", help, self.dead_deliveries.clone());
         let help = "How long the newest test of the way to people took";
         registry.register("self_test_seconds", help, self.test_seconds.clone());
-        let help = "Share of closed episodes of a rule of alerting whose reason confirms the alert, in 90 days";
+        let help =
+            "Share of closed episodes of a rule of alerting whose reason confirms the alert, in 90 days";
         registry.register("alert_precision", help, self.precision.clone());
         let help = "Closed episodes of a rule of alerting in 90 days";
         registry.register("alerts_closed", help, self.closed.clone());

@@ -121,7 +121,7 @@ async fn tell(post: &Post, to: &[String], (id, since): (&str, Timestamp), state:
         match post.direct(url, id, &body).await {
             Answer::Taken { .. } => is_told = true,
             Answer::Later { reason, .. } | Answer::Refused { reason, .. } => {
-                tracing::error!(reason, "not told")
+                tracing::error!(reason, "not told");
             }
         }
     }

@@ -81,6 +81,16 @@ pub async fn begin(client: &Client, lines: &[NewLine]) -> Result<(), Failure> {
     execute(client, sql, &[&Value::Array(rows)]).await.map(|_rows| ())
 }
 
+/// How far an audience is with an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub acknowledged: bool,
+    /// Somebody was told of it already.
+    pub was_told: bool,
+    /// The first step was put off: by the rule for this audience, or by a silence.
+    pub is_put_off: bool,
+}
+
 /// A ladder whose next step is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
@@ -88,13 +98,9 @@ pub struct Line {
     pub audience: Audience,
     pub since: Timestamp,
     pub step: usize,
-    pub acknowledged: bool,
+    pub standing: Standing,
     /// The episode has ended or was withdrawn.
     pub is_over: bool,
-    /// Somebody of this audience was told of it already.
-    pub was_told: bool,
-    /// Its first step was put off: by its rule for this audience, or by a silence.
-    pub is_put_off: bool,
     /// Another audience has acknowledged it.
     pub is_held_elsewhere: bool,
 }
@@ -119,10 +125,8 @@ pub async fn due(client: &Client, now: Timestamp, most: i64) -> Result<Vec<Line>
             audience,
             since: row.get(5),
             step: usize::try_from(row.get::<_, i32>(6)).unwrap_or_default(),
-            acknowledged: row.get(7),
+            standing: Standing { acknowledged: row.get(7), was_told: row.get(9), is_put_off: row.get(10) },
             is_over: row.get(8),
-            was_told: row.get(9),
-            is_put_off: row.get(10),
             is_held_elsewhere: row.get(11),
         })
     };

@@ -85,7 +85,7 @@ async fn take(State(endpoint): State<Endpoint>, headers: HeaderMap) -> StatusCod
     }
     let id = headers["x-cems-alert"].to_str().unwrap().to_owned();
     let mut received = endpoint.received.lock().unwrap();
-    received.entry(id).or_insert((Instant::now(), 0)).1 += 1;
+    received.entry(id).or_insert((cems::clock::monotonic(), 0)).1 += 1;
     StatusCode::NO_CONTENT
 }
 
@@ -108,13 +108,13 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
         .await
         .unwrap();
     let centre = Centre::start(database.url(), broker.port(), "").await;
-    let started = Instant::now();
+    let started = cems::clock::monotonic();
     for thousand in 0..10 {
         begin(&client, thousand * 1000..(thousand + 1) * 1000).await;
     }
     let written = started.elapsed();
     let undelivered = "SELECT count(*) FROM delivery d WHERE d.state <> 'delivered'";
-    wait_until(Duration::from_secs(120), "all to be delivered", || async {
+    wait_until(Duration::from_mins(2), "all to be delivered", || async {
         let left = count(&client, undelivered).await;
         let routed = count(&client, "SELECT count(*) FROM alert WHERE routed_at IS NULL").await;
         let both = "SELECT count(*) FROM (SELECT alert_id FROM delivery GROUP BY 1 HAVING count(*) = 2) x";
@@ -135,7 +135,7 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
     assert!(first < Duration::from_secs(2), "{first:?}");
     for (index, (at, _)) in sent.iter().enumerate() {
         let within =
-            sent[index..].iter().filter(|(other, _)| other.duration_since(*at) < Duration::from_secs(60));
+            sent[index..].iter().filter(|(other, _)| other.duration_since(*at) < Duration::from_mins(1));
         assert!(within.count() <= 20);
     }
     assert!(endpoint.ids() >= 10_000 && endpoint.repeats() == 0);
@@ -160,12 +160,14 @@ async fn an_endpoint_that_was_down_for_six_hours_gets_all_of_it_once_soon_after_
          UPDATE alert SET created_at = created_at - interval '6 hours'";
     client.batch_execute(back).await.unwrap();
     let before = tried();
-    wait_until(LIMIT, "more attempts", || async { if tried() > before { Ok(()) } else { Err(tried()) } })
-        .await;
+    wait_until(Duration::from_mins(1), "more attempts", || async {
+        if tried() > before { Ok(()) } else { Err(tried()) }
+    })
+    .await;
     // One tries for all: ten thousand that wait do not knock together.
     assert!(tried() < 60, "{}", tried());
     endpoint.down.store(false, Ordering::Relaxed);
-    let returned = Instant::now();
+    let returned = cems::clock::monotonic();
     wait_until(Duration::from_secs(90), "all of it", || async {
         let left = count(&client, "SELECT count(*) FROM delivery WHERE state <> 'delivered'").await;
         if left == 0 { Ok(()) } else { Err(left) }
@@ -179,7 +181,7 @@ async fn an_endpoint_that_was_down_for_six_hours_gets_all_of_it_once_soon_after_
         after.as_secs_f64(),
         returned.elapsed().as_secs_f64()
     );
-    assert!(after < Duration::from_secs(60));
+    assert!(after < Duration::from_mins(1));
     assert!(endpoint.ids() >= 500 && endpoint.repeats() <= endpoint.ids());
     centre.stop().await;
 }
@@ -258,13 +260,11 @@ async fn two_centres_that_are_killed_at_random_deliver_each_of_a_thousand_episod
         .map(|row| row.get(0))
         .collect();
     assert_eq!(episodes.len(), 1000);
-    let received = endpoint.received.lock().unwrap();
-    assert!(episodes.iter().all(|id| received.contains_key(id)), "every episode is delivered");
     // An endpoint that goes by the id has each once: no alert has a second id.
-    let told: HashSet<&String> = received.keys().collect();
     let alerts = count(&client, "SELECT count(*) FROM alert").await;
+    let told: HashSet<String> = endpoint.received.lock().unwrap().keys().cloned().collect();
+    assert!(episodes.iter().all(|id| told.contains(id)), "every episode is delivered");
     assert_eq!(told.len() as i64, alerts);
-    drop(received);
     let repeats = endpoint.repeats();
     println!(
         "{kills} kills; {alerts} alerts, each delivered; {repeats} came again with the same id; {} messages to the bot",
@@ -297,7 +297,7 @@ async fn a_channel_that_fails_for_long_is_told_by_the_others_and_its_recovery_en
     })
     .await;
     bad.down.store(false, Ordering::Relaxed);
-    wait_until(Duration::from_secs(60), "its recovery", || async {
+    wait_until(Duration::from_mins(1), "its recovery", || async {
         let (open, told) = (count(&client, open).await, bad.ids());
         if open == 0 && told == 2 { Ok(()) } else { Err((open, told)) }
     })

@@ -278,6 +278,7 @@ async fn a_silence_keeps_it_from_people_until_it_ends_and_what_is_over_by_then_i
     let mut world = World::new(roster()).await;
     world.run(silence).await;
     world.exceeds(at("03:00:00"), (1, true)).await;
+    assert_eq!(world.told("03:00:00", Audience::Bureau).await, []);
     world.exceeds(at("03:30:00"), (1, false)).await;
     assert_eq!(world.told("04:00:00", Audience::Bureau).await, []);
     assert_eq!(world.count("SELECT count(*) FROM delivery").await, 0);

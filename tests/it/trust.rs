@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::centre::{Centre, Webhook, notify, seed};
 use crate::support::database::{connect, database};
@@ -61,14 +61,14 @@ async fn a_dead_platform_is_noticed_from_outside_and_so_is_its_return() {
     })
     .await;
     // Twice as long as the watch has patience: nothing is told while the platform lives.
-    let lives = Instant::now();
+    let lives = cems::clock::monotonic();
     wait_until(LIMIT, "a while", || async {
         if lives.elapsed() > Duration::from_secs(8) { Ok(()) } else { Err(()) }
     })
     .await;
     assert_eq!(webhook.alerts().len(), 0);
     drop(centre);
-    let dead = Instant::now();
+    let dead = cems::clock::monotonic();
     heard(&webhook, "platform-silent", "open", 1).await;
     println!("noticed {:.1} s after its death, with a patience of 4 s", dead.elapsed().as_secs_f64());
     assert!(dead.elapsed() < Duration::from_secs(8));
@@ -130,20 +130,20 @@ async fn tests_go_the_whole_way_to_whom_they_are_sent_and_to_nobody_else() {
         if tests.len() == 1 && tests[0]["test"] == true { Ok(()) } else { Err(other.alerts()) }
     })
     .await;
-    let test = |to: &str| {
+    let send = |to: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_cems"))
             .args(["alert", "test", "--to", to, "--json", "--wait-s", "20", "--database", database.url()])
             .output()
             .unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    let (code, text) = tokio::task::block_in_place(|| test("test"));
-    assert_eq!(code, Some(0), "{text}");
-    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let (code, shown) = tokio::task::block_in_place(|| send("test"));
+    assert_eq!(code, Some(0), "{shown}");
+    let told: serde_json::Value = serde_json::from_str(&shown).unwrap();
     println!("cems alert test: {} ms", told[0]["took_ms"]);
-    assert!(told[0]["took_ms"].as_i64().is_some_and(|ms| (0..5000).contains(&ms)), "{text}");
+    assert!(told[0]["took_ms"].as_i64().is_some_and(|ms| (0..5000).contains(&ms)), "{shown}");
     assert_eq!((webhook.of_kind("self-test").len(), other.of_kind("self-test").len()), (1, 1));
-    let (code, _) = tokio::task::block_in_place(|| test("nobody"));
+    let (code, _) = tokio::task::block_in_place(|| send("nobody"));
     assert_eq!(code, Some(2));
     // It is told as a test, and it opens nothing.
     let open: i64 =

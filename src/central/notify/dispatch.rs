@@ -283,11 +283,11 @@ fn next_step(
     silences: &[Silence],
     (now, zone): (Timestamp, &TimeZone),
 ) -> (usize, Option<Timestamp>, Vec<Told>) {
-    let alert = &line.filed.alert;
+    let (alert, standing) = (&line.filed.alert, line.standing);
     // What was put off is told only if it still matters; a step that is due at once is told even of what is over by now.
-    let is_settled = line.is_over && (line.step > 0 || line.is_put_off || line.was_told);
-    let is_held = line.is_held_elsewhere && line.step == 0 && line.is_put_off;
-    if is_settled || is_held || (line.acknowledged && line.step > 0) {
+    let is_settled = line.is_over && (line.step > 0 || standing.is_put_off || standing.was_told);
+    let is_held = line.is_held_elsewhere && line.step == 0 && standing.is_put_off;
+    if is_settled || is_held || (standing.acknowledged && line.step > 0) {
         return (line.step, None, Vec::new());
     }
     if let Some(until) = silent_until(silences, alert, now) {
@@ -297,7 +297,7 @@ fn next_step(
     let since = if line.step == 0 { now } else { line.since };
     let rung = Rung { alert, audience: line.audience, since, step: line.step };
     let telling = desk.telling(rung, (now, zone));
-    let next_at = telling.next_at.filter(|_| !line.acknowledged);
+    let next_at = telling.next_at.filter(|_| !standing.acknowledged);
     // A step that finds nobody does not make the others wait.
     let next_at = if telling.told.is_empty() { next_at.map(|_| now) } else { next_at };
     (line.step + 1, next_at, telling.told)

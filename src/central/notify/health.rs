@@ -34,12 +34,16 @@ impl Health {
 
     /// Another failure: 1 s, 2 s, 4 s … 30 s, or as long as the channel asked for.
     pub(super) fn failed(&mut self, now: Instant, after: Option<Duration>, reason: &str) {
+        reason.clone_into(&mut self.reason);
+        // Those that were under way together fail together: that is one failure.
+        if self.try_at.is_some_and(|at| at > now) {
+            return;
+        }
         let wait = Duration::from_secs(1 << self.failures.min(5)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let wait = after
             .map_or(wait.mul_f64(0.8 + 0.4 * fastrand::f64()), |after| after.min(Duration::from_hours(1)));
         self.try_at = Some(now + wait);
-        reason.clone_into(&mut self.reason);
     }
 }
 

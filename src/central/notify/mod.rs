@@ -245,9 +245,9 @@ impl Courier {
         };
         let folds = most == FOLDED;
         let most = if is_tried && !folds { 1 } else { most };
-        let mut spent: Vec<Timestamp> = recent(limit, &sent, now).collect();
-        spent.extend(std::iter::repeat_n(now, messages));
-        delivery::spend(client, channel.id, &spent).await?;
+        let mut times: Vec<Timestamp> = recent(limit, &sent, now).collect();
+        times.extend(std::iter::repeat_n(now, messages));
+        delivery::spend(client, channel.id, &times).await?;
         let claimed = delivery::claim(client, &[(channel.id, most)], (now, now + LEASE)).await?;
         if !folds {
             for waiting in claimed {

@@ -37,16 +37,12 @@ impl Renderer {
         };
         let alerts: Vec<Alert> = of.iter().filter_map(|one| alert(&one.body)).collect();
         let console = self.public_url.clone();
-        match (of, alerts.as_slice()) {
-            ([one], [alert]) => {
-                let link = self.link(session, one).await?;
-                Ok(message(alert, language, &context(one, link), &self.zone))
-            }
-            _ => {
-                let all: Vec<&Alert> = alerts.iter().collect();
-                Ok(digest(&all, of.len(), language, &self.zone, console))
-            }
+        if let ([one], [alert]) = (of, alerts.as_slice()) {
+            let link = self.link(session, one).await?;
+            return Ok(message(alert, language, &context(one, link), &self.zone));
         }
+        let all: Vec<&Alert> = alerts.iter().collect();
+        Ok(digest(&all, of.len(), language, &self.zone, console))
     }
 }
 

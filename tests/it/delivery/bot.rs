@@ -31,6 +31,6 @@ impl Bot {
 }
 
 async fn take(State(bot): State<Bot>, Json(body): Json<Value>) -> Json<Value> {
-    bot.received.lock().unwrap().push((Instant::now(), body));
+    bot.received.lock().unwrap().push((cems::clock::monotonic(), body));
     Json(json!({"errcode": 0, "errmsg": "ok", "code": 0, "msg": "success"}))
 }

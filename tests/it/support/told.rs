@@ -57,24 +57,22 @@ fn without_times(text: &str) -> String {
     while let Some(letter) = rest.chars().next() {
         // The digits of a name are no time.
         let is_start = !kept.ends_with(|before: char| before.is_ascii_alphanumeric());
-        match TIMES.iter().filter(|_| is_start).find_map(|pattern| {
+        let time = TIMES.iter().filter(|_| is_start).find_map(|pattern| {
             // What looks like a year is an hour when a minute follows.
             let is_hour = |length: &usize| pattern.ends_with(" 9") && rest[*length..].starts_with(':');
             length_of(pattern, rest).filter(|length| !is_hour(length))
-        }) {
-            Some(length) => {
-                // A date before a time is one time with it.
-                if kept.trim_end_matches(' ').ends_with(TIME) {
-                    kept.truncate(kept.trim_end_matches(' ').len());
-                } else {
-                    kept.push_str(TIME);
-                }
-                rest = &rest[length..];
+        });
+        if let Some(length) = time {
+            // A date before a time is one time with it.
+            if kept.trim_end_matches(' ').ends_with(TIME) {
+                kept.truncate(kept.trim_end_matches(' ').len());
+            } else {
+                kept.push_str(TIME);
             }
-            None => {
-                kept.push(letter);
-                rest = &rest[letter.len_utf8()..];
-            }
+            rest = &rest[length..];
+        } else {
+            kept.push(letter);
+            rest = &rest[letter.len_utf8()..];
         }
     }
     kept
