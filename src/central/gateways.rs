@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::central::concern::{Concern, served};
 use crate::central::intake::TakenEvent;
+use crate::central::refusal::lost_range;
 use crate::central::seen::{by, happened, key, matters, over, tell};
 use crate::central::silence::Watch;
 use crate::domain::alert::{Alert, AlertKind};
@@ -168,13 +169,16 @@ fn of_status(speaker: &Speaker<'_>, status: &GatewayStatus) -> Vec<Sighting> {
     found.into_iter().flatten().collect()
 }
 
-/// What a person is told of a gateway's event, besides lost ranges.
+/// What a person is told of a gateway's event.
 pub(super) fn of_event(
     taken: &TakenEvent,
     (plant, alerting): (&Plant, &Alerting),
     now: Timestamp,
 ) -> Option<Sighting> {
     let event = taken.event.event.as_str();
+    if event == name::LOST_RANGE {
+        return lost_range(taken, (plant, alerting), now);
+    }
     let is_watched = [name::REGISTERS_REFUSED, name::ANALYSER_CHECK, name::CLOCK_STEP].contains(&event);
     // Who sets a clock wrong dates the event wrong: what the clock had been is as good.
     let expected = taken.event.detail.get("expected").and_then(|at| at.parse::<Timestamp>().ok());

@@ -24,7 +24,7 @@ use crate::central::life::Life;
 use crate::central::meters::Meters;
 use crate::central::pipeline::unique::unique;
 use crate::central::receipts::Receipts;
-use crate::central::refusal::{conflict_reason, lost_range};
+use crate::central::refusal::conflict_reason;
 use crate::central::warning::{FRESH, OpenKeys, SLOW_CLOCK, Sight};
 use crate::config::central::Quarantine;
 use crate::domain::correction::Unwatched;
@@ -375,10 +375,9 @@ impl Writer {
 }
 
 /// What a person is told of an event.
-fn happened(taken: &TakenEvent, shared: &Shared, now: Timestamp) -> impl Iterator<Item = Sighting> {
+fn happened(taken: &TakenEvent, shared: &Shared, now: Timestamp) -> Option<Sighting> {
     let (plant, frames) = (Arc::clone(&shared.plant.borrow()), Arc::clone(&shared.frames.borrow()));
-    let of = (&*plant, &frames.alerting);
-    lost_range(taken, of, now).into_iter().chain(of_event(taken, of, now))
+    of_event(taken, (&plant, &frames.alerting), now)
 }
 
 type RowKey = (i32, i16, Timestamp);
