@@ -180,3 +180,16 @@ fn keys_that_do_not_go_together_are_told() {
     }
     parse(&format!("{http}format = \"form\"\nbody = 'id={{id}}&text={{short}}'\n")).unwrap();
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_right() {
+    let text = include_str!("../../../docs/alerting-channels.md");
+    let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let examples: String = blocks.filter(|block| block.starts_with("[[notify]]")).collect();
+    let channels = parse(&examples).unwrap_or_else(|problems| panic!("{problems}"));
+    let shown = |kind: &NotifyKind| channels.iter().any(|channel| channel.kind == *kind);
+    let missing: Vec<&str> =
+        NotifyKind::ALL.iter().filter(|kind| !shown(kind)).map(|kind| kind.name()).collect();
+    // The log has no keys to show.
+    assert_eq!(missing, ["log"]);
+}

@@ -111,7 +111,7 @@ async fn an_alertmanager_that_is_killed_has_everything_back_within_a_minute() {
     let first = &told[0];
     let same =
         active.iter().find(|alert| alert["labels"]["episode"] == first["episode"].to_string()).unwrap();
-    let labels = json!({"alertname": "early-warning", "outlet": "demo-kiln", "enterprise": first["outlet"]["enterprise"],
+    let labels = json!({"alertname": "early-warning", "outlet": first["outlet"]["code"], "enterprise": first["outlet"]["enterprise"],
         "channel": first["channel"], "pollutant": first["pollutant"], "rule": first["rule"], "severity": first["severity"],
         "episode": first["episode"].to_string()});
     assert_eq!(same["labels"], labels);

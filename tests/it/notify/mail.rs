@@ -148,7 +148,7 @@ async fn no_name_and_no_recipient_adds_a_header_or_a_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_mail_server_says_decides_whether_it_is_tried_again() {
-    let folder = secrets(&[("mail", "wrong")]);
+    let folder = secrets(&[("mail", "an old one")]);
     let post = post(&inside(Some(folder.path())));
     let refuses = vec![("nobody@", "550 5.1.1 no such user"), ("later@", "451 4.7.1 greylisted")];
     let server = MailServer::listen(Manner { refuses, ..Manner::default() }).await;
