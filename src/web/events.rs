@@ -13,7 +13,7 @@ use futures_util::Stream;
 use jiff::SignedDuration;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 use super::Web;
 use super::auth::Caller;
@@ -49,6 +49,8 @@ pub(super) struct Desk {
     line: broadcast::Sender<Arc<News>>,
     places: Arc<Semaphore>,
     clients: Gauge,
+    /// The line has begun: whatever is newer goes over it.
+    begun: watch::Sender<bool>,
     shutdown: Shutdown,
 }
 
@@ -58,6 +60,7 @@ impl Desk {
             line: broadcast::Sender::new(BEHIND),
             places: Arc::new(Semaphore::new(CLIENTS)),
             clients: Gauge::default(),
+            begun: watch::Sender::new(false),
             shutdown,
         };
         metrics.register(|registry| {
@@ -83,6 +86,7 @@ pub(super) async fn follow(web: Arc<Web>, mut session: Session) {
         match look(&web.events, &mut session, last, is_time).await {
             Ok((newest, is_all)) => {
                 last = Some(newest);
+                web.events.begun.send_replace(true);
                 wait = if is_all { EVERY } else { Duration::ZERO };
                 trouble.over();
                 if is_time {
@@ -140,7 +144,8 @@ pub(super) async fn events(
     });
     let after = after.transpose()?;
     let place = Arc::clone(&web.events.places).try_acquire_owned().map_err(|_full| Refused::Busy)?;
-    // First the ear, then the question: nothing lies between.
+    // First the line, then the ear, then the question: nothing lies between.
+    web.events.begun.subscribe().wait_for(|begun| *begun).await.map_err(|_ended| Refused::Busy)?;
     let heard = web.events.line.subscribe();
     let mut lease = web.sessions.lease().await?;
     let from = match after {
