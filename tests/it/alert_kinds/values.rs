@@ -57,7 +57,7 @@ async fn world_at((hour, minute): (i64, i64), before: Before) -> (World, Timesta
     let (url, port) = (database.url(), broker.port());
     let text = format!(
         "schema = \"central/1\"\n[central]\n[database]\nurl = \"{url}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n[windows]\ndebounce_ms = 300\nsettle_ms = 300\n"
+         [http]\nlisten = \"127.0.0.1:0\"\n[alerting]\nallow_private = true\n[windows]\ndebounce_ms = 300\nsettle_ms = 300\n"
     );
     let config = cems::config::central::parse("central.toml", &text);
     let mut config = config.unwrap_or_else(|problems| panic!("{problems}"));
