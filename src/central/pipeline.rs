@@ -281,7 +281,7 @@ impl Writer {
             let is_new = |ready: &&Ready| fresh.as_ref().is_none_or(|keys| keys.contains(&ready.row.key()));
             let mut seen: Vec<Sighting> =
                 ready.iter().filter(is_new).flat_map(|ready| ready.sightings.clone()).collect();
-            seen.extend(told.iter().flat_map(|taken| happened(taken, &self.shared, now)));
+            seen.extend(told.iter().filter_map(|taken| happened(taken, &self.shared, now)));
             let moved = observe(client, seen, now).await?;
             bounded(client.batch_execute("COMMIT")).await?;
             self.shared.open.moved(&moved.begun, &moved.ended);
