@@ -7,8 +7,6 @@ mod rule;
 mod roster;
 /// How fast a channel may send.
 pub mod pace;
-/// For a time nobody is told.
-pub mod silence;
 /// The walk up a ladder.
 mod ladder;
 /// Who is on duty, until when, and where nobody is.

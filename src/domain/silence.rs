@@ -71,7 +71,7 @@ impl Covers {
 
     /// Whether an alert is covered.
     pub fn alert(&self, alert: &Alert) -> bool {
-        let place = alert.outlet.as_ref();
+        let place = alert.place();
         let agrees = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
@@ -175,6 +175,17 @@ impl Silence {
             && self.audience.is_none_or(|only| only == audience)
             && self.covers.alert(alert)
     }
+}
+
+/// Until when an alert is kept from an audience; `None`: it is not.
+pub fn silent_until(
+    silences: &[Silence],
+    alert: &Alert,
+    audience: Audience,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let quiets = silences.iter().filter(|silence| silence.quiets(alert, audience, at));
+    quiets.map(|silence| silence.until).max()
 }
 
 #[cfg(test)]

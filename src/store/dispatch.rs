@@ -5,11 +5,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, Row};
 
-use crate::domain::alert::{Alert, AlertKind, Phase};
+use crate::domain::alert::{Alert, Phase};
 use crate::domain::alerting::Audience;
 use crate::domain::alerting::Told;
-use crate::domain::alerting::silence::Silence;
-use crate::domain::times::Times;
 use crate::store::session::{Failure, execute, query};
 
 /// An alert with its place in the tables.
@@ -59,7 +57,8 @@ pub struct NewLine {
     pub next_at: Timestamp,
 }
 
-/// Begins ladders. One that was there begins anew for the worse that has come; who has acknowledged it keeps it.
+/// Begins ladders. One that was there begins anew for the worse that has come; who has acknowledged it keeps it, and one that was closed is
+/// nobody's again: whoever closed it did not know of this.
 ///
 /// # Errors
 /// [`Failure`] when the database does not take them.
@@ -77,7 +76,9 @@ pub async fn begin(client: &Client, lines: &[NewLine]) -> Result<(), Failure> {
     let sql = "INSERT INTO handling AS h (outlet_id, episode_id, audience, alert_id, since, next_at) \
          SELECT r.o, r.e, r.w, r.a, r.s, r.n FROM jsonb_to_recordset($1) AS r(a uuid, o int, e bigint, w text, s timestamptz, n timestamptz) \
          ON CONFLICT (outlet_id, episode_id, audience) DO UPDATE SET alert_id = excluded.alert_id, since = excluded.since, step = 0, \
-         next_at = CASE WHEN h.closed_at IS NULL THEN excluded.next_at END";
+         next_at = excluded.next_at, closed_at = NULL, closed_by = NULL, reason_code = NULL, action_code = NULL, \
+         acknowledged_at = CASE WHEN h.closed_at IS NULL THEN h.acknowledged_at END, \
+         acknowledged_by = CASE WHEN h.closed_at IS NULL THEN h.acknowledged_by END";
     execute(client, sql, &[&Value::Array(rows)]).await.map(|_rows| ())
 }
 
@@ -166,7 +167,7 @@ pub struct NewDelivery<'a> {
     pub link_until: Timestamp,
 }
 
-/// Puts deliveries into the outbox, each with a link of its own where it goes to a person. Gives their number.
+/// Puts deliveries into the outbox, each with a link of its own: of the person, or of the team whose group it is. Gives their number.
 ///
 /// # Errors
 /// [`Failure`] when the database does not take them.
@@ -182,7 +183,7 @@ pub async fn deliver(client: &Client, new: &[NewDelivery<'_>], now: Timestamp) -
          link_id, next_at, created_at) SELECT alert, channel_id, recipient, audience, team, person, language, step, address, fail_over_at, \
          urgency, link, $2, $2 FROM r ON CONFLICT DO NOTHING RETURNING link_id), \
          l AS (INSERT INTO alert_link (id, outlet_id, episode_id, alert_id, audience, person, made_at, expires_at) \
-         SELECT r.link, r.outlet, r.episode, r.alert, r.audience, r.person, $2, r.link_until FROM r JOIN d ON d.link_id = r.link) \
+         SELECT r.link, r.outlet, r.episode, r.alert, r.audience, coalesce(r.person, r.team), $2, r.link_until FROM r JOIN d ON d.link_id = r.link) \
          SELECT count(*) FROM d";
     let told: i64 =
         query(client, sql, &[&Value::Array(rows), &now]).await?.first().map_or(0, |row| row.get(0));
@@ -191,8 +192,7 @@ pub async fn deliver(client: &Client, new: &[NewDelivery<'_>], now: Timestamp) -
 
 fn row(new: &NewDelivery<'_>) -> Value {
     let (filed, told) = (new.filed, new.told);
-    // A group's message names nobody, so nobody can act by it.
-    let link = told.person.as_ref().map(|_person| uuid::Uuid::now_v7().to_string());
+    let link = uuid::Uuid::now_v7().to_string();
     json!({
         "alert": filed.id, "outlet": filed.episode.0, "episode": filed.episode.1, "channel": told.channel,
         "recipient": told.to, "audience": new.audience.name(), "team": told.team, "person": told.person,
@@ -244,25 +244,6 @@ pub async fn broadcast(client: &Client, ids: &[&str], now: Timestamp) -> Result<
          FROM unnest($1::text[]::uuid[]) AS a (id), notify_channel n WHERE n.enabled AND n.broadcast \
          AND n.kind IN ('dingtalk', 'wecom', 'feishu') ON CONFLICT DO NOTHING";
     execute(client, sql, &[&ids, &now]).await.map(|_rows| ())
-}
-
-/// The silences that hold now.
-///
-/// # Errors
-/// [`Failure`] when the database does not answer.
-pub async fn silences(client: &Client, now: Timestamp) -> Result<Vec<Silence>, Failure> {
-    let sql = "SELECT silent_from, silent_until, outlet, enterprise, division, alert_kind, rule, gateway FROM silence \
-         WHERE ended_at IS NULL AND silent_from <= $1 AND silent_until > $1";
-    let silence = |row: &Row| Silence {
-        times: Times { from: row.get(0), until: row.get(1) },
-        outlet: row.get(2),
-        enterprise: row.get(3),
-        division: row.get(4),
-        kind: row.get::<_, Option<&str>>(5).and_then(AlertKind::from_name),
-        rule: row.get(6),
-        gateway: row.get(7),
-    };
-    Ok(query(client, sql, &[&now]).await?.iter().map(silence).collect())
 }
 
 /// A delivery to a person that is to be tried by their next address.

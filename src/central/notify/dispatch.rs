@@ -9,12 +9,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
+use tokio_postgres::Client;
 
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind, Phase};
-use crate::domain::alerting::silence::{Silence, silent_until};
-use crate::domain::alerting::{Alerting, Desk, Rung, Scoped, Told};
+use crate::domain::alerting::{Alerting, Audience, Desk, Rung, Scoped, Told};
 use crate::domain::episode::{Observation, WINDOW};
+use crate::domain::silence::{Silence, silent_until};
 use crate::shutdown::Shutdown;
 use crate::store::delivery::channels;
 use crate::store::dispatch::{
@@ -24,6 +25,7 @@ use crate::store::dispatch::{
 use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::frame::Frames;
 use crate::store::session::{Failure, Session, Trouble, bounded};
+use crate::store::silence::{SilenceRow, in_force};
 
 /// So many at a time in one transaction.
 const AT_ONCE: i64 = 200;
@@ -130,7 +132,7 @@ impl Dispatcher {
             bounded(client.batch_execute("COMMIT")).await?;
             return Ok(false);
         }
-        let silences = silences(client, now).await?;
+        let silences = quiet(client, now).await?;
         let mut lines = Vec::new();
         let mut loud = Vec::new();
         for filed in &new {
@@ -142,11 +144,11 @@ impl Dispatcher {
                 // A test goes where it was sent, and nowhere else.
                 continue;
             }
-            let silent = silent_until(&silences, &filed.alert, now);
-            if silent.is_none() {
+            // Groups that hear everything are the bureau's.
+            if silent_until(&silences, &filed.alert, Audience::Bureau, now).is_none() {
                 loud.push(filed.id.as_str());
             }
-            lines.extend(lines_of(&alerting, filed, (silent, now)));
+            lines.extend(lines_of(&alerting, filed, &silences, now));
         }
         begin(client, &lines).await?;
         broadcast(client, &loud, now).await?;
@@ -166,7 +168,7 @@ impl Dispatcher {
             bounded(client.batch_execute("COMMIT")).await?;
             return Ok(false);
         }
-        let silences = silences(client, now).await?;
+        let silences = quiet(client, now).await?;
         let desk = Desk::new(&alerting);
         let mut told: Vec<(usize, Vec<Told>)> = Vec::new();
         for (index, line) in lines.iter().enumerate() {
@@ -249,21 +251,22 @@ impl Dispatcher {
     }
 }
 
+async fn quiet(client: &Client, now: Timestamp) -> Result<Vec<Silence>, Failure> {
+    Ok(in_force(client, now).await?.iter().map(SilenceRow::silence).collect())
+}
+
 /// The ladders of an alert, one an audience of its rule.
-fn lines_of(
-    alerting: &Alerting,
-    filed: &Filed,
-    (silent, now): (Option<Timestamp>, Timestamp),
-) -> Vec<NewLine> {
+fn lines_of(alerting: &Alerting, filed: &Filed, silences: &[Silence], now: Timestamp) -> Vec<NewLine> {
     let alert = &filed.alert;
     let Some(rule) = alerting.rule(alert.kind, scoped(alert), now) else { return Vec::new() };
     let later = now + SignedDuration::from_secs(i64::from(rule.others_after_s));
-    let line = |(index, audience): (usize, &_)| NewLine {
+    let line = |(index, audience): (usize, &Audience)| NewLine {
         alert_id: filed.id.clone(),
         episode: filed.episode,
         audience: *audience,
         since: now,
-        next_at: (if index == 0 { now } else { later }).max(silent.unwrap_or(now)),
+        next_at: (if index == 0 { now } else { later })
+            .max(silent_until(silences, alert, *audience, now).unwrap_or(now)),
     };
     rule.audiences.iter().enumerate().map(line).collect()
 }
@@ -290,7 +293,7 @@ fn next_step(
     if is_settled || is_held || (standing.acknowledged && line.step > 0) {
         return (line.step, None, Vec::new());
     }
-    if let Some(until) = silent_until(silences, alert, now) {
+    if let Some(until) = silent_until(silences, alert, line.audience, now) {
         return (line.step, Some(until), Vec::new());
     }
     // A ladder that was put off begins when it is first told.
