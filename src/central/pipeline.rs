@@ -218,7 +218,6 @@ impl Writer {
                 watched: frames.watched(scan.outlet.id),
                 open: &self.shared.open,
             };
-            let sightings = if fresh { sight.sightings() } else { Vec::new() };
             let flag = letters(scan.readings.iter().map(|reading| reading.flag));
             let checked = letters(evaluated.channels.iter().map(|value| value.flag));
             self.shared.life.heard(&scan.outlet, (scan.at, scan.record.heard_at(scan.at)), &scan.readings);
@@ -242,8 +241,8 @@ impl Writer {
                         .map(|value| value.corrected.unwrap_or(f64::NAN))
                         .collect(),
                 },
+                sightings: if fresh { sight.sightings() } else { Vec::new() },
                 record: scan.record,
-                sightings,
             });
         }
         Ok(ready)
