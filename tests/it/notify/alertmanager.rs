@@ -109,11 +109,11 @@ async fn an_alertmanager_that_is_killed_has_everything_back_within_a_minute() {
     let active = real.has("early-warning", count, LIMIT).await;
     println!("{count} alerts, at the Alertmanager {:?} after the scan was sent", started.elapsed());
     let first = &told[0];
-    let same =
-        active.iter().find(|alert| alert["labels"]["episode"] == first["episode"].to_string()).unwrap();
+    let episode = first["episode"].to_string();
+    let same = active.iter().find(|alert| alert["labels"]["episode"] == episode.as_str()).unwrap();
     let labels = json!({"alertname": "early-warning", "outlet": first["outlet"]["code"], "enterprise": first["outlet"]["enterprise"],
         "channel": first["channel"], "pollutant": first["pollutant"], "rule": first["rule"], "severity": first["severity"],
-        "episode": first["episode"].to_string()});
+        "episode": episode});
     assert_eq!(same["labels"], labels);
     assert_eq!(same["annotations"]["summary"], first["summary"]);
     assert_eq!(same["annotations"]["what_to_do"], first["what_to_do"]);
@@ -125,7 +125,7 @@ async fn an_alertmanager_that_is_killed_has_everything_back_within_a_minute() {
     real.kill();
     let mut real = Alertmanager::start(folder.path(), real.port);
     let restarted = clock::monotonic();
-    real.has("early-warning", count, Duration::from_secs(60)).await;
+    real.has("early-warning", count, Duration::from_mins(1)).await;
     println!("killed and restarted: all back after {:?}", restarted.elapsed());
 
     // Below the line for more than a minute: it hears of the end at once, not when it would have forgotten.

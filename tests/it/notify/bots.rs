@@ -115,7 +115,7 @@ async fn feishu_gets_rich_text_with_its_signature_in_the_body() {
 async fn two_hundred_with_a_code_is_a_failure_and_too_many_is_a_rest() {
     let post = Post::new(&inside(None));
     let stub = Stub::saying("").await;
-    let minute = Some(Duration::from_secs(60));
+    let minute = Some(Duration::from_mins(1));
     for (kind, status, body, after) in [
         ("dingtalk", 200, json!({"errcode": 310_000, "errmsg": "sign not match"}), None),
         ("dingtalk", 200, json!({"errcode": 130_101, "errmsg": "send too fast"}), minute),

@@ -163,7 +163,7 @@ async fn a_slow_name_server_costs_seconds_and_no_other_channel_anything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_leads_inside_is_not_connected_to() {
     let stub = Stub::saying("").await;
-    let port = stub.address.port();
+    let number = stub.address.port();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let counted: Lookup = Arc::new(move |_host| {
@@ -172,15 +172,15 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
     });
     let strict = Alerting::default();
     for (lookup, url) in [
-        (leads_to("127.0.0.1"), format!("http://inside.example.cn:{port}/")),
-        (counted, format!("http://counted.example.cn:{port}/")),
-        (leads_to("1.1.1.1"), format!("http://127.0.0.1:{port}/")),
-        (leads_to("1.1.1.1"), format!("http://2130706433:{port}/")),
-        (leads_to("1.1.1.1"), format!("http://[::ffff:127.0.0.1]:{port}/")),
+        (leads_to("127.0.0.1"), format!("http://inside.example.cn:{number}/")),
+        (counted, format!("http://counted.example.cn:{number}/")),
+        (leads_to("1.1.1.1"), format!("http://127.0.0.1:{number}/")),
+        (leads_to("1.1.1.1"), format!("http://2130706433:{number}/")),
+        (leads_to("1.1.1.1"), format!("http://[::ffff:127.0.0.1]:{number}/")),
     ] {
-        let post = Post::with_lookup(&strict, lookup);
+        let strictly = Post::with_lookup(&strict, lookup);
         for _ in 0..3 {
-            let told = reason(sent(&post, &channel("webhook", &url, Value::Null), "", &message()).await);
+            let told = reason(sent(&strictly, &channel("webhook", &url, Value::Null), "", &message()).await);
             assert!(told.contains("allow_private"), "{url}: {told}");
         }
     }
@@ -189,7 +189,7 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
     assert_eq!(asked.load(Ordering::SeqCst), 3);
     let allowed_hosts = vec![HostPattern::parse("*.example.cn").unwrap()];
     let post = Post::with_lookup(&Alerting { allowed_hosts, ..inside(None) }, leads_to("127.0.0.1"));
-    let good = channel("webhook", &format!("http://a.example.cn:{port}/"), Value::Null);
+    let good = channel("webhook", &format!("http://a.example.cn:{number}/"), Value::Null);
     assert_eq!(sent(&post, &good, "", &message()).await, Answer::Taken { status: Some(200) });
     let told = reason(sent(&post, &channel("webhook", &stub.url("/"), Value::Null), "", &message()).await);
     assert!(told.contains("127.0.0.1") && told.contains("allowed_hosts"), "{told}");

@@ -40,7 +40,7 @@ fn header<'m>(mail: &'m Value, name: &str) -> Vec<&'m str> {
     headers.filter(|header| header[0] == name).map(|header| header[1].as_str().unwrap()).collect()
 }
 
-fn by(server: &MailServer, tls: &str, more: Value) -> Channel {
+fn by(server: &MailServer, tls: &str, more: &Value) -> Channel {
     let mut settings = json!({"host": "localhost", "port": server.address.port(), "tls": tls, "from": "cems@example.cn",
         "to": ["desk@example.cn", "bureau@example.cn"]});
     settings.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
@@ -62,7 +62,7 @@ async fn mail_arrives_by_starttls_and_by_tls_with_a_login_and_can_be_read() {
         MailServer::listen(Manner { starttls: Some(tls.clone()), login, ..Manner::default() }).await;
     let at_once = MailServer::listen(Manner { tls: Some(tls), login, ..Manner::default() }).await;
     for (server, tls) in [(&starting, "starttls"), (&at_once, "tls")] {
-        let with_login = by(server, tls, json!({"user": "cems", "secret": "mail"}));
+        let with_login = by(server, tls, &json!({"user": "cems", "secret": "mail"}));
         assert_eq!(
             sent(&post, &with_login, "", &message()).await,
             Answer::Taken { status: Some(250) },
@@ -108,18 +108,18 @@ async fn without_trust_or_without_tls_nothing_is_sent() {
         let starting = MailServer::listen(Manner { starttls: Some(tls.clone()), ..Manner::default() }).await;
         let at_once = MailServer::listen(Manner { tls: Some(tls), ..Manner::default() }).await;
         for (server, how) in [(starting, "starttls"), (at_once, "tls")] {
-            let told = reason(sent(&post, &by(&server, how, Value::Null), "", &message()).await);
+            let told = reason(sent(&post, &by(&server, how, &Value::Null), "", &message()).await);
             assert!(told.contains(word), "{how}: {told}");
             assert!(server.taken().is_empty() && !server.plain().iter().any(|line| line.starts_with("MAIL")));
         }
     }
     let plain = MailServer::listen(Manner::default()).await;
-    let told = reason(sent(&post, &by(&plain, "starttls", Value::Null), "", &message()).await);
+    let told = reason(sent(&post, &by(&plain, "starttls", &Value::Null), "", &message()).await);
     assert!(told.contains("STARTTLS is not supported"), "{told}");
     assert!(plain.taken().is_empty());
     // Only where the channel says so.
     assert_eq!(
-        sent(&post, &by(&plain, "none", Value::Null), "", &message()).await,
+        sent(&post, &by(&plain, "none", &Value::Null), "", &message()).await,
         Answer::Taken { status: Some(250) }
     );
     assert!(!plain.taken()[0].by_tls);
@@ -129,7 +129,7 @@ async fn without_trust_or_without_tls_nothing_is_sent() {
 async fn no_name_and_no_recipient_adds_a_header_or_a_command() {
     let server = MailServer::listen(Manner::default()).await;
     let post = post(&inside(None));
-    let channel = by(&server, "none", Value::Null);
+    let channel = by(&server, "none", &Value::Null);
     assert_eq!(
         sent(&post, &channel, "duty@example.cn", &hostile()).await,
         Answer::Taken { status: Some(250) }
@@ -152,7 +152,7 @@ async fn what_a_mail_server_says_decides_whether_it_is_tried_again() {
     let post = post(&inside(Some(folder.path())));
     let refuses = vec![("nobody@", "550 5.1.1 no such user"), ("later@", "451 4.7.1 greylisted")];
     let server = MailServer::listen(Manner { refuses, ..Manner::default() }).await;
-    let channel = by(&server, "none", Value::Null);
+    let channel = by(&server, "none", &Value::Null);
     let answer = sent(&post, &channel, "nobody@example.cn", &message()).await;
     let Answer::Refused { reason: told, status: Some(550) } = answer else { panic!("{answer:?}") };
     assert!(told.contains("no such user"), "{told}");
@@ -160,11 +160,11 @@ async fn what_a_mail_server_says_decides_whether_it_is_tried_again() {
     let Answer::Later { reason: told, status: Some(451), .. } = answer else { panic!("{answer:?}") };
     assert!(told.contains("greylisted"), "{told}");
     // One bad address among those that get everything keeps nobody else from it.
-    let all = by(&server, "none", json!({"to": ["nobody@example.cn", "desk@example.cn"]}));
+    let all = by(&server, "none", &json!({"to": ["nobody@example.cn", "desk@example.cn"]}));
     assert_eq!(sent(&post, &all, "", &message()).await, Answer::Taken { status: Some(250) });
     assert_eq!(server.taken()[0].to, ["RCPT TO:<desk@example.cn>"]);
     let full = MailServer::listen(Manner { after_data: "552 5.3.4 too big", ..Manner::default() }).await;
-    let answer = sent(&post, &by(&full, "none", Value::Null), "", &message()).await;
+    let answer = sent(&post, &by(&full, "none", &Value::Null), "", &message()).await;
     assert!(matches!(answer, Answer::Refused { status: Some(552), .. }), "{answer:?}");
     // A login that is refused is our own fault: it waits for whoever mends it.
     let authority = Authority::new(folder.path(), "authority");
@@ -172,11 +172,11 @@ async fn what_a_mail_server_says_decides_whether_it_is_tried_again() {
     let closed =
         MailServer::listen(Manner { tls, login: Some(("cems", "right")), ..Manner::default() }).await;
     let trusting = self::post(&Alerting { ca: Some(authority.certificate), ..inside(Some(folder.path())) });
-    let login = by(&closed, "tls", json!({"user": "cems", "secret": "mail"}));
+    let login = by(&closed, "tls", &json!({"user": "cems", "secret": "mail"}));
     let told = reason(sent(&trusting, &login, "", &message()).await);
     assert!(told.contains("refuses the login") && told.contains("wrong password"), "{told}");
     let silent = MailServer::listen(Manner { hangs: true, ..Manner::default() }).await;
     let started = clock::monotonic();
-    let told = reason(sent(&post, &by(&silent, "none", Value::Null), "", &message()).await);
+    let told = reason(sent(&post, &by(&silent, "none", &Value::Null), "", &message()).await);
     assert!(told.contains("did not answer") && started.elapsed() < Duration::from_secs(11), "{told}");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// How it behaves.
@@ -48,34 +48,33 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = MailServer { address, taken: Arc::default(), plain: Arc::default() };
-        let served = server.clone();
+        let our = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (server, manner) = (served.clone(), manner.clone());
-                tokio::spawn(async move {
-                    if manner.hangs {
-                        std::future::pending::<()>().await;
-                    }
-                    match manner.tls.clone() {
-                        // Who does not trust us hangs up.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => server.talk(BufReader::new(stream), &manner, true, true).await,
-                            Err(_) => None,
-                        },
-                        None => {
-                            let rest = server.talk(BufReader::new(stream), &manner, false, true).await;
-                            if let (Some(stream), Some(tls)) = (rest, &manner.starttls)
-                                && let Ok(stream) = tls.accept(stream.into_inner()).await
-                            {
-                                server.talk(BufReader::new(stream), &manner, true, false).await;
-                            }
-                            None
-                        }
-                    }
-                });
+                let (our, manner) = (our.clone(), manner.clone());
+                tokio::spawn(async move { our.serve(stream, &manner).await });
             }
         });
         server
+    }
+
+    /// Who does not trust our certificate hangs up.
+    async fn serve(&self, stream: TcpStream, manner: &Manner) {
+        if manner.hangs {
+            std::future::pending::<()>().await;
+        }
+        if let Some(tls) = &manner.tls {
+            if let Ok(stream) = tls.accept(stream).await {
+                self.talk(BufReader::new(stream), manner, true, true).await;
+            }
+            return;
+        }
+        let rest = self.talk(BufReader::new(stream), manner, false, true).await;
+        if let (Some(stream), Some(tls)) = (rest, &manner.starttls)
+            && let Ok(stream) = tls.accept(stream.into_inner()).await
+        {
+            self.talk(BufReader::new(stream), manner, true, false).await;
+        }
     }
 
     pub fn taken(&self) -> Vec<Taken> {
@@ -138,12 +137,11 @@ impl MailServer {
                 "MAIL" => say(&mut stream, "530 5.7.0 login first").await?,
                 "RCPT" => {
                     let refusal = manner.refuses.iter().find(|(who, _)| line.contains(&format!("<{who}")));
-                    match refusal {
-                        Some((_, refusal)) => say(&mut stream, refusal).await?,
-                        None => {
-                            mail.to.push(line.clone());
-                            say(&mut stream, "250 ok").await?;
-                        }
+                    if let Some((_, refusal)) = refusal {
+                        say(&mut stream, refusal).await?;
+                    } else {
+                        mail.to.push(line.clone());
+                        say(&mut stream, "250 ok").await?;
                     }
                 }
                 "DATA" => {
