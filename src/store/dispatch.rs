@@ -33,7 +33,7 @@ fn filed(row: &Row) -> Result<Filed, Failure> {
 /// [`Failure`] when the database does not answer.
 pub async fn unrouted(client: &Client, most: i64) -> Result<Vec<Filed>, Failure> {
     let sql = "SELECT id::text, outlet_id, episode_id, body FROM alert WHERE routed_at IS NULL \
-         ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED";
+         ORDER BY created_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED";
     query(client, sql, &[&most]).await?.iter().map(filed).collect()
 }
 

@@ -43,11 +43,16 @@ impl Told {
         })
         .await;
         let (outlet_id, episode, alert): (i32, i64, String) = (row.get(0), row.get(1), row.get(2));
-        // Where teams are found the row may be there already.
-        let line = "INSERT INTO handling (outlet_id, episode_id, audience, alert_id, since, next_at) \
-                    SELECT $1, $2, a, $3::text::uuid, now(), now() + interval '1 hour' FROM unnest('{enterprise,bureau}'::text[]) a \
-                    ON CONFLICT DO NOTHING";
-        world.client.execute(line, &[&outlet_id, &episode, &alert]).await.unwrap();
+        // Routed: the enterprise at once, where nobody is, the bureau later. Both ladders are then as if somebody had been told.
+        wait_until(LIMIT, "its ladders", || async {
+            let sql = "SELECT count(*), count(next_at) FROM handling WHERE episode_id = $1";
+            let row = world.client.query_one(sql, &[&episode]).await.unwrap();
+            let found: (i64, i64) = (row.get(0), row.get(1));
+            if found == (2, 1) { Ok(()) } else { Err(found) }
+        })
+        .await;
+        let told = "UPDATE handling SET next_at = now() + interval '1 hour' WHERE episode_id = $1";
+        world.client.execute(told, &[&episode]).await.unwrap();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Told { world, outlet_id, episode, alert, http, _sender: sender }
     }
