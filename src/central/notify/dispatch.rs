@@ -20,7 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::store::delivery::channels;
 use crate::store::dispatch::{
     After, Filed, Line, NewDelivery, NewLine, Stuck, begin, broadcast, correct, deliver, due, go_on, routed,
-    silences, stuck, unrouted, unstick,
+    stuck, unrouted, unstick,
 };
 use crate::store::episode::{Key, Sighting, observe, open_of_kind};
 use crate::store::frame::Frames;

@@ -1,16 +1,24 @@
 //! How a channel fares, as this centre sees it: while it fails one delivery at a time tries for all, so that ten thousand that wait do not
 //! knock together, and the first gets through soon after it works again.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::central::notify::Answer;
+use crate::central::notify::courier::Courier;
+use crate::clock;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Observation, WINDOW};
-use crate::store::episode::{Key, Sighting};
+use crate::store::episode::{Key, Sighting, observe, open_of_kind};
+use crate::store::session::{Failure, bounded};
 
 /// Between two tries of a channel that fails.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
+
+/// How often it is looked which channels fail.
+const HEALTH: Duration = Duration::from_secs(5);
 
 /// A channel that fails.
 #[derive(Debug, Clone)]
@@ -61,4 +69,54 @@ pub(super) fn down(channel: &str, health: Option<&Health>, now: Timestamp) -> Si
     let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::ChannelDown, subject };
     let observation = Observation { at: now, value: 0.0, above: health.is_some(), level: 1 };
     Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
+}
+
+impl Courier {
+    /// A channel that has failed for long is told by all the others.
+    pub(super) async fn tell_of_channels(&mut self) -> Result<(), Failure> {
+        if self.health_at.elapsed() < HEALTH {
+            return Ok(());
+        }
+        self.health_at = clock::monotonic();
+        let now = clock::now();
+        let works = std::mem::take(&mut self.works);
+        let seen = self.channels.iter().filter_map(|channel| match self.health.get(&channel.id) {
+            Some(health) if now.duration_since(health.since) >= self.down => {
+                Some(down(&channel.name, Some(health), now))
+            }
+            Some(_) => None,
+            None => works.contains(&channel.id).then(|| down(&channel.name, None, now)),
+        });
+        let mut seen: Vec<Sighting> = seen.collect();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let client = self.session.client().await?;
+        let open: HashSet<Key> = open_of_kind(client, AlertKind::ChannelDown).await?.into_iter().collect();
+        seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
+        bounded(client.batch_execute("BEGIN")).await?;
+        let moved = observe(client, seen, now).await?;
+        bounded(client.batch_execute("COMMIT")).await?;
+        if moved.alerts > 0 {
+            self.outbox.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// What an answer says of the channel itself.
+    pub(super) fn note_health(&mut self, channel_id: i32, answer: &Answer) {
+        match answer {
+            // A refusal is about the message: the channel answers.
+            Answer::Taken { .. } | Answer::Refused { .. } => {
+                self.health.remove(&channel_id);
+                self.works.insert(channel_id);
+            }
+            Answer::Later { after, reason, .. } => {
+                let now = clock::monotonic();
+                self.works.remove(&channel_id);
+                let health = self.health.entry(channel_id).or_insert_with(|| Health::new(clock::now()));
+                health.failed(now, *after, reason);
+            }
+        }
+    }
 }

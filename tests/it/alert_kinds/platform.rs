@@ -25,7 +25,7 @@ fn many_outlets() -> Source {
     let mut serves = "[[gateway]]\nname = \"gw-demo\"\n".to_owned();
     for number in 1..=22 {
         let code = format!("kiln-{number:02}");
-        write!(plant, "[[outlet]]{}\n", kiln.replace("demo-cement-kiln", &code)).unwrap();
+        writeln!(plant, "[[outlet]]{}", kiln.replace("demo-cement-kiln", &code)).unwrap();
         write!(serves, "[[gateway.serves]]\noutlet = \"{code}\"\nfrom = \"2020-01-01T00:00:00+08:00\"\n")
             .unwrap();
     }
