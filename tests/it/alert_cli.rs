@@ -88,9 +88,9 @@ async fn maintenance_is_planned_listed_and_ended_early() {
         "--as",
         "Li Wei",
     ];
-    let (code, made, errors) = told.cems(&make);
+    let (code, said, errors) = told.cems(&make);
     assert_eq!(code, 0, "{errors}");
-    let id = made.split_whitespace().nth(1).unwrap();
+    let id = said.split_whitespace().nth(1).unwrap();
     let (_, listed, _) = told.cems(&["alert", "silence", "list"]);
     assert!(
         listed.contains("outlet demo-cement-kiln, kind early-warning: bags [31m are exchanged"),
