@@ -94,12 +94,18 @@ impl Sight<'_> {
                 continue;
             }
             for (position, channel) in self.outlet.channels.iter().enumerate() {
-                if channel.factor.code == rule.factor {
-                    seen.extend(self.of_rule(rule, position, watch));
+                if channel.factor.code != rule.factor {
+                    continue;
+                }
+                // Not `extend`: that moves a whole sighting about for each one that there is not.
+                if let Some(sighting) = self.of_rule(rule, position, watch) {
+                    seen.push(sighting);
                 }
             }
         }
-        seen.extend(self.dilution(settings));
+        if let Some(sighting) = self.dilution(settings) {
+            seen.push(sighting);
+        }
         self.faults(&mut seen);
         seen
     }
