@@ -55,7 +55,7 @@ async fn to_look_changes_nothing_and_one_button_takes_it() {
         assert!(header("content-security-policy").starts_with("default-src 'none'"));
         assert!(!header("content-security-policy").contains("unsafe"));
         assert!(page.len() <= 10 * 1024, "{} bytes", page.len());
-        assert!(page.contains("width=device-width") && page.contains("demo-cement-kiln"), "{page}");
+        assert!(page.contains("width=device-width") && page.contains("Demo kiln stack"), "{page}");
         // Under any prefix: nothing leads to the root, or elsewhere, and nothing is inline.
         assert!(
             !page.contains("href=\"/") && !page.contains("src=\"/") && !page.contains("action="),

@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if sent.1 == 0 {
         let named = arguments.to.join(", ");
         let text = format!(
-            "nothing was sent: {named} names no channel that is enabled; `SELECT name FROM notify_channel` lists them"
+            "nothing was sent: {named} names no channel that is enabled; see [[notify]] of the plant"
         );
         return Err(Failure::input(text));
     }

@@ -58,7 +58,7 @@ impl Alerting {
         Duty { people: instead.unwrap_or_else(leads), is_gap: true }
     }
 
-    /// When next somebody else is on duty than at `at`, or the team ends; `None`: not within [`LOOK_AHEAD`].
+    /// When next somebody else is on duty than at `at`, or the team ends; `None`: not within a month.
     pub fn duty_end(&self, team: &Team, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let rota = self.rota(team);
         let until = at.saturating_add(LOOK_AHEAD).ok()?;
