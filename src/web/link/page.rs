@@ -92,9 +92,9 @@ fn time(at: Timestamp, zone: &TimeZone) -> String {
 fn who(page: &mut String, facts: &Facts<'_>, words: &Words) {
     let line = facts.line;
     let mut say = |text: &str, by: Option<&String>, at: Option<Timestamp>| {
-        let by = by.map_or(String::new(), |by| escape(by));
-        let at = at.map_or(String::new(), |at| time(at, facts.zone));
-        let _infallible = writeln!(page, "<p>{text} <strong>{by}</strong> {at}</p>");
+        let by = by.map_or(String::new(), |by| format!(" <strong>{}</strong>", escape(by)));
+        let at = at.map_or(String::new(), |at| format!(" {}", time(at, facts.zone)));
+        let _infallible = writeln!(page, "<p>{text}{by}{at}</p>");
     };
     match line.acknowledged_at {
         Some(at) => say(words.has, line.acknowledged_by.as_ref(), Some(at)),
