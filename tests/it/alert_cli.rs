@@ -62,7 +62,7 @@ async fn a_duty_desk_lists_takes_and_closes_from_the_command_line() {
     let (_, json, _) =
         told.cems(&["alert", "list", "--json", "--audience", "bureau", "--kind", "early-warning"]);
     let json: Value = serde_json::from_str(&json).unwrap();
-    let own = json["episodes"].as_array().unwrap().iter().find(|episode| episode["id"] == told.episode);
+    let own = json["episodes"].as_array().unwrap().iter().find(|one| one["episode"] == told.episode);
     assert_eq!(own.unwrap()["reason"], "process-upset", "{json}");
     let (_, codes, _) = told.cems(&["alert", "codes"]);
     assert!(codes.contains("治理设施故障") && codes.contains("none-needed"), "{codes}");

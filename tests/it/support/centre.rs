@@ -104,7 +104,7 @@ impl Centre {
         let alerting = if more.contains("[alerting]") { "" } else { "[alerting]\nallow_private = true\n" };
         let text = format!(
             "schema = \"central/1\"\n[central]\n[database]\nurl = \"{database}\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker}\"\n{mqtt}\
-             [http]\nlisten = \"127.0.0.1:0\"\n{alerting}{more}"
+             {alerting}[http]\nlisten = \"127.0.0.1:0\"\n{more}"
         );
         Centre::start_by(database, ("127.0.0.1".to_owned(), broker), &text).await
     }

@@ -176,7 +176,7 @@ pub async fn world_at_noon(more: &str) -> (World, TimeZone) {
     let (url, port) = (database.url(), broker.port());
     let text = format!(
         "schema = \"central/1\"\n[central]\nzone = \"{name}\"\n[database]\nurl = \"{url}\"\n\
-         [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:0\"\n{more}"
+         [mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n[alerting]\nallow_private = true\n[http]\nlisten = \"127.0.0.1:0\"\n{more}"
     );
     let centre = Centre::start_by(url, ("127.0.0.1".to_owned(), port), &text).await;
     let world = World { database, client, broker, webhook, centre };
