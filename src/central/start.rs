@@ -171,7 +171,12 @@ fn people(
 ) {
     let session = || Session::new(&links.database);
     let (outbox, zone) = (Arc::clone(&shared.outbox), config.zone.clone());
-    let dispatcher = Dispatcher::new(session(), shared.frames.clone(), zone.clone(), Arc::clone(&outbox));
+    let dispatcher = Dispatcher::new(
+        session(),
+        shared.frames.clone(),
+        zone.clone(),
+        (Arc::clone(&outbox), config.alerting.fail_over),
+    );
     tasks.spawn(dispatcher.run(shutdown.clone()));
     let post = Post::new(&config.alerting);
     let trust = Trust {

@@ -22,6 +22,7 @@ use crate::delivery::bot::Bot;
 use crate::support::centre::{Centre, seed};
 use crate::support::database::database;
 use crate::support::servers::broker;
+use crate::support::told::told;
 use crate::support::wait::wait_until;
 use crate::support::world::LIMIT;
 
@@ -296,6 +297,8 @@ async fn a_channel_that_fails_for_long_is_told_by_the_others_and_its_recovery_en
         if (open, told) == (1, 2) { Ok(()) } else { Err((open, told)) }
     })
     .await;
+    let (zh, en) = told(&client, "channel-down", "begun").await;
+    insta::assert_snapshot!("channel_down", format!("{zh}\n\n{en}"));
     bad.down.store(false, Ordering::Relaxed);
     wait_until(Duration::from_mins(1), "its recovery", || async {
         let (open, told) = (count(&client, open).await, bad.ids());
@@ -303,4 +306,96 @@ async fn a_channel_that_fails_for_long_is_told_by_the_others_and_its_recovery_en
     })
     .await;
     centre.stop().await;
+}
+
+fn person(code: &str, first: &str) -> String {
+    format!(
+        "[[person]]\ncode = \"{code}\"\nname = \"desk {code}\"\nfrom = \"2020-01-01T00:00:00+08:00\"\n\
+         [[person.address]]\nchannel = \"{first}\"\n[[person.address]]\nchannel = \"good\"\nto = \"{code}\"\n"
+    )
+}
+
+/// People whose first address is bad in a way of its own, and whose second is good.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_of_failing_is_recorded_and_the_next_address_has_it() {
+    let (database, broker, good) = (database().await, broker().await, Endpoint::listen().await);
+    let failed = Answers::new(500, None, "");
+    let busy = Answers::new(429, Some("30"), "");
+    let refusing = Answers::new(200, None, r#"{"errcode": 310000, "errmsg": "sign not match"}"#);
+    let text = format!(
+        "schema = \"plant/1\"\n\
+         [[notify]]\nname = \"failed\"\nkind = \"webhook\"\nurl = \"{}\"\nbroadcast = false\n\
+         [[notify]]\nname = \"busy\"\nkind = \"webhook\"\nurl = \"{}\"\nbroadcast = false\n\
+         [[notify]]\nname = \"refusing\"\nkind = \"dingtalk\"\nurl = \"{}\"\nbroadcast = false\n\
+         [[notify]]\nname = \"good\"\nkind = \"webhook\"\nurl = \"{}\"\nbroadcast = false\n\
+         [[team]]\ncode = \"ops\"\nname = \"Operations\"\naudience = \"platform\"\ndefault = true\n\
+         from = \"2020-01-01T00:00:00+08:00\"\nleads = [\"one\", \"two\", \"three\"]\n{}",
+        failed.listen().await,
+        busy.listen().await,
+        refusing.listen().await,
+        good.url,
+        person("one", "failed") + &person("two", "busy") + &person("three", "refusing")
+    );
+    let mut client = database.client().await;
+    seed(&mut client, &[("people.toml", text)]).await;
+    client.batch_execute("UPDATE notify_channel SET enabled = false WHERE kind = 'log'").await.unwrap();
+    let more = "[alerting]\nallow_private = true\nfail_over_s = 2\n";
+    let centre = Centre::start(database.url(), broker.port(), more).await;
+    // The platform hears of a backlog.
+    let now = cems::clock::now();
+    let kind = AlertKind::Backlog;
+    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind, subject: String::new() };
+    let observation = Observation { at: now, value: 400.0, above: true, level: 1 };
+    let (limit, hold, clear) = (None, SignedDuration::ZERO, WINDOW);
+    let seen = Sighting { key, observation, limit, hold, clear, alert: Alert::new(kind, now, now) };
+    observe(&client, vec![seen], now).await.unwrap();
+    let began = cems::clock::monotonic();
+    wait_until(LIMIT, "all three by their second address", || async {
+        let told = "SELECT count(*) FROM delivery d JOIN notify_channel n ON n.id = d.channel_id \
+             WHERE n.name = 'good' AND d.state = 'delivered'";
+        let told = count(&client, told).await;
+        if told == 3 { Ok(()) } else { Err(told) }
+    })
+    .await;
+    println!("three that fail: told by the next address after {:.1} s", began.elapsed().as_secs_f64());
+    let sql = "SELECT n.name, d.state, t.status, t.outcome FROM delivery d JOIN notify_channel n ON n.id = d.channel_id \
+         JOIN LATERAL (SELECT status, outcome FROM delivery_attempt t WHERE t.alert_id = d.alert_id AND t.channel_id = d.channel_id \
+         AND t.recipient = d.recipient ORDER BY at LIMIT 1) t ON true WHERE n.name <> 'good' ORDER BY 1";
+    let rows = client.query(sql, &[]).await.unwrap();
+    let found: Vec<(String, String, Option<i32>)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let one = |name: &str, status: i32| (name.to_owned(), "failed-over".to_owned(), Some(status));
+    assert_eq!(found, [one("busy", 429), one("failed", 500), one("refusing", 200)]);
+    let said: String = rows[2].get(3);
+    assert!(said.contains("310000"), "{said}");
+    centre.stop().await;
+}
+
+/// An endpoint that always answers the same.
+#[derive(Clone)]
+struct Answers(Arc<(u16, Option<&'static str>, &'static str)>);
+
+impl Answers {
+    fn new(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Answers {
+        Answers(Arc::new((status, retry_after, body)))
+    }
+
+    /// Its address.
+    async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let routes = axum::Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        url
+    }
+}
+
+async fn answer(State(answers): State<Answers>) -> axum::response::Response {
+    let (status, retry_after, body) = *answers.0;
+    let mut response =
+        axum::http::Response::builder().status(status).header("content-type", "application/json");
+    if let Some(seconds) = retry_after {
+        response = response.header("retry-after", seconds);
+    }
+    response.body(axum::body::Body::from(body)).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Ladders on the real tables, by simulated times: who is told when, across a change of shift, and what stops it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cems::central::notify::dispatch::Dispatcher;
 use cems::config::kind::Source;
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio_postgres::Client;
 
 use crate::support::database::{TestDatabase, database};
+use crate::support::told::told;
 
 const ENTERPRISE: &str = "91410883DEM000003Y";
 
@@ -125,7 +127,8 @@ impl World {
         let (_line, frames) = watch::channel(Arc::new(frames));
         let session = Session::new(database.url());
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        let dispatcher = Dispatcher::new(session, frames, zone, Arc::new(Notify::new()));
+        let dispatcher =
+            Dispatcher::new(session, frames, zone, (Arc::new(Notify::new()), Duration::from_mins(1)));
         World { _database: database, client, dispatcher, outlet }
     }
 
@@ -361,6 +364,8 @@ async fn a_gap_in_duty_falls_back_to_the_default_team_and_is_told() {
     let gap =
         "SELECT count(*) FROM episode_row WHERE kind = 'duty-gap' AND subject = 'city' AND closed_at IS NULL";
     assert_eq!(world.count(gap).await, 1);
+    let (zh, en) = told(&world.client, "duty-gap", "begun").await;
+    insta::assert_snapshot!("duty_gap", format!("{zh}\n\n{en}"));
     world.dispatcher.look_for_gaps(at("08:00:00")).await.unwrap();
     assert_eq!(world.count(gap).await, 0);
 }

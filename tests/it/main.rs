@@ -60,6 +60,8 @@ mod law;
 mod people;
 /// `cems demo` as a newcomer runs it.
 mod demo;
+/// What tests read of messages.
+mod telling;
 /// Heartbeats, tests of the way to people, emergencies.
 mod trust;
 /// From the outbox to channels, under load and failure.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::chain::{Chain, LIMIT};
+use crate::support::told::told;
 use crate::support::wait::wait_until;
 
 const KILN: &str = "demo-cement-kiln";
@@ -17,6 +18,12 @@ async fn next(chain: &Chain, told: usize) -> [String; 4] {
     .await;
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     [&alert["kind"], &alert["outlet"]["code"], &alert["analyser"], &alert["gateway"]].map(text)
+}
+
+/// What people read of it, in both languages.
+async fn words(chain: &Chain, kind: &str) {
+    let (zh, en) = told(&chain.client, kind, "begun").await;
+    insta::assert_snapshot!(kind, format!("{zh}\n\n{en}"));
 }
 
 async fn closed(chain: &Chain, kind: &str) {
@@ -36,6 +43,7 @@ async fn analyser_outlet_and_gateway_each_raise_their_own_alert_once() {
 
     control.silence(KILN, Some("gas")).unwrap();
     assert_eq!(next(&chain, 0).await, ["silent-analyser", KILN, "gas", ""]);
+    words(&chain, "silent-analyser").await;
     // Twice the limit, and nobody is told again, or of anything else.
     chain.plant.runs_for(6).await;
     control.unsilence(KILN, Some("gas")).unwrap();
@@ -43,6 +51,7 @@ async fn analyser_outlet_and_gateway_each_raise_their_own_alert_once() {
 
     control.silence(CARBON, None).unwrap();
     assert_eq!(next(&chain, 1).await, ["silent-outlet", CARBON, "", "gw-demo"]);
+    words(&chain, "silent-outlet").await;
     chain.plant.runs_for(6).await;
     control.unsilence(CARBON, None).unwrap();
     closed(&chain, "silent-outlet").await;

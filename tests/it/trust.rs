@@ -5,9 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use cems::domain::alert::Alert;
+
 use crate::support::centre::{Centre, Webhook, notify, seed};
 use crate::support::database::{connect, database};
 use crate::support::servers::{broker, own_postgres};
+use crate::support::told::said;
 use crate::support::wait::wait_until;
 use crate::support::world::LIMIT;
 
@@ -101,6 +104,11 @@ async fn a_database_that_is_away_is_told_to_the_emergency_address_and_stops_the_
     .await;
     assert_eq!((&told["phase"], &told["severity"]), (&"begun".into(), &"serious".into()));
     assert!(told["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{told}");
+    let mut alert: Alert = serde_json::from_value(told.clone()).unwrap();
+    // What the operating system says of it is not ours.
+    alert.reason = Some("the database does not answer".to_owned());
+    let (zh, en) = said(&alert);
+    insta::assert_snapshot!("database", format!("{zh}\n\n{en}"));
     heard(&watched, "platform-silent", "open", 1).await;
     postgres.restart().await.unwrap();
     let back = wait_until(LIMIT, "its end", || async {
@@ -146,6 +154,8 @@ async fn tests_go_the_whole_way_to_whom_they_are_sent_and_to_nobody_else() {
     let (code, _) = tokio::task::block_in_place(|| send("nobody"));
     assert_eq!(code, Some(2));
     // It is told as a test, and it opens nothing.
+    let (zh, en) = crate::support::told::told(&client, "self-test", "begun").await;
+    insta::assert_snapshot!("self_test", format!("{zh}\n\n{en}"));
     let open: i64 =
         client.query_one("SELECT count(*) FROM episode WHERE state = 'open'", &[]).await.unwrap().get(0);
     assert_eq!(open, 0);

@@ -29,8 +29,6 @@ use crate::store::silence::{SilenceRow, in_force};
 
 /// So many at a time in one transaction.
 const AT_ONCE: i64 = 200;
-/// What has not got through by one address after this goes to the next one.
-pub const FAIL_OVER: SignedDuration = SignedDuration::from_secs(60);
 /// How long the links in messages are good.
 const LINK: SignedDuration = SignedDuration::from_hours(72);
 /// How often the rosters are looked at for gaps.
@@ -42,6 +40,8 @@ pub struct Dispatcher {
     pub frames: watch::Receiver<Arc<Frames>>,
     pub zone: TimeZone,
     pub outbox: Arc<Notify>,
+    /// What has not got through by one address after this goes to the next one.
+    pub fail_over_after: SignedDuration,
     /// Made when it is first needed for a revision of the plant.
     pub reachable: Option<(i64, Arc<Alerting>)>,
 }
@@ -52,9 +52,10 @@ impl Dispatcher {
         session: Session,
         frames: watch::Receiver<Arc<Frames>>,
         zone: TimeZone,
-        outbox: Arc<Notify>,
+        (outbox, fail_over): (Arc<Notify>, Duration),
     ) -> Dispatcher {
-        Dispatcher { session, frames, zone, outbox, reachable: None }
+        let fail_over_after = SignedDuration::try_from(fail_over).unwrap_or(SignedDuration::from_mins(1));
+        Dispatcher { session, frames, zone, outbox, fail_over_after, reachable: None }
     }
 
     /// Runs until shutdown.
@@ -160,7 +161,7 @@ impl Dispatcher {
 
     async fn step(&mut self, now: Timestamp) -> Result<bool, Failure> {
         let alerting = self.reachable().await?;
-        let zone = self.zone.clone();
+        let (zone, fail_over_at) = (self.zone.clone(), now + self.fail_over_after);
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
         let lines = due(client, now, AT_ONCE).await?;
@@ -184,7 +185,7 @@ impl Dispatcher {
                 audience: line.audience,
                 step: line.step,
                 told,
-                fail_over_at: told.person.as_ref().map(|_person| now + FAIL_OVER),
+                fail_over_at: told.person.as_ref().map(|_person| fail_over_at),
                 link_until: now + LINK,
             }));
         }
@@ -195,7 +196,7 @@ impl Dispatcher {
 
     async fn fail_over(&mut self, now: Timestamp) -> Result<bool, Failure> {
         let alerting = self.reachable().await?;
-        let zone = self.zone.clone();
+        let (zone, fail_over_at) = (self.zone.clone(), now + self.fail_over_after);
         let client = self.session.client().await?;
         bounded(client.batch_execute("BEGIN")).await?;
         let found = stuck(client, now, AT_ONCE).await?;
@@ -207,7 +208,7 @@ impl Dispatcher {
                         audience: one.audience,
                         step: one.step,
                         told: &told,
-                        fail_over_at: Some(now + FAIL_OVER),
+                        fail_over_at: Some(fail_over_at),
                         link_until: now + LINK,
                     };
                     deliver(client, &[new], now).await?;

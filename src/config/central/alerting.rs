@@ -6,6 +6,7 @@
 //! allow_private = false               # loopback, private and link-local addresses, and the like
 //! secrets_dir = "/etc/cems/secrets"   # one file a secret; or the environment: CEMS_SECRET_NAME
 //! ca = "/etc/cems/ca.pem"             # authorities for TLS besides the system's
+//! fail_over_s = 60                    # what has not got through after this goes to the person's next address
 //! channel_down_s = 120                # a channel that has failed for so long is told of
 //! ```
 
@@ -27,6 +28,8 @@ pub struct Alerting {
     pub ca: Option<PathBuf>,
     /// A channel that has failed for so long is told of.
     pub channel_down: Duration,
+    /// What has not got through by one address after this goes to the person's next one.
+    pub fail_over: Duration,
 }
 
 impl Default for Alerting {
@@ -37,6 +40,7 @@ impl Default for Alerting {
             secrets_dir: None,
             ca: None,
             channel_down: Duration::from_mins(2),
+            fail_over: Duration::from_mins(1),
         }
     }
 }
@@ -74,14 +78,17 @@ pub(in crate::config) fn read(root: &mut Section<'_>) -> Option<Alerting> {
     let allow_private = alerting.with_default("allow_private", boolean(), false);
     let secrets_dir = alerting.optional("secrets_dir", any_text().map(PathBuf::from));
     let ca = alerting.optional("ca", any_text().map(PathBuf::from));
-    let default = Alerting::default().channel_down;
-    let channel_down = alerting.with_default("channel_down_s", seconds(1..=86_400), default);
+    let default = Alerting::default();
+    let channel_down = alerting.with_default("channel_down_s", seconds(1..=86_400), default.channel_down);
+    // Whoever is called is reached within two minutes.
+    let fail_over = alerting.with_default("fail_over_s", seconds(1..=100), default.fail_over);
     Some(Alerting {
         allowed_hosts: allowed_hosts?,
         allow_private: allow_private?,
         secrets_dir: secrets_dir?,
         ca: ca?,
         channel_down: channel_down?,
+        fail_over: fail_over?,
     })
 }
 

@@ -57,6 +57,12 @@ async fn warnings_that_come_true_are_the_history_of_the_exceedance() {
         (&told["instrument"]["analyser"], &told["instrument"]["passed"]),
         (&"gas".into(), &true.into())
     );
+    // From the figures of the hour to the channel.
+    let sql = "SELECT max(extract(epoch FROM d.delivered_at - w.made_at))::float8 FROM alert a JOIN delivery d ON d.alert_id = a.id \
+        JOIN average_long w ON w.outlet_id = a.outlet_id AND w.period = 4 AND w.made_at = a.created_at WHERE a.kind = 'exceedance'";
+    let took: f64 = world.client.query_one(sql, &[]).await.unwrap().get(0);
+    println!("an hour's exceedance is at its channel {took:.3} s after its figures were made");
+    assert!(took < 2.0, "{took}");
     insta::assert_snapshot!("exceedance", words(&world, "exceedance", "begun").await);
     let true_ones = "SELECT count(*) FROM episode_row e JOIN episode_change c ON c.outlet_id = e.outlet_id AND c.episode_id = e.id \
         WHERE c.what = 'came-true' AND e.state = 'closed' AND c.reason LIKE '%is above the limit: episode %'";
