@@ -2,7 +2,7 @@
 //! own, a thousand gateways with a connection each, 16 channels a scan; real gateways where analyser, spool or alert are measured.
 //!
 //! Speeds stand beside plain binary COPY of the same readings in the same run. CEMS_BENCH_PARTS chooses among `ratio`, `pace`,
-//! `webhook`, `backfill`, `growth`; all without it.
+//! `webhook`, `alerts`, `backfill`, `growth`; all without it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,6 +10,8 @@
     reason = "a bench that meets the unexpected is to fail loudly"
 )]
 
+/// Ten thousand episodes at once.
+mod alerts;
 /// COPY.
 mod copy;
 /// Gateways without end.
@@ -285,6 +287,9 @@ async fn main() {
     }
     if wants("webhook") {
         webhook(&world, &mut crowd).await;
+    }
+    if wants("alerts") {
+        alerts::alerts(&world).await;
     }
     if wants("backfill") {
         backfill(&world, &mut crowd).await;
