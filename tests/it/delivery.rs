@@ -110,7 +110,9 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
         .unwrap();
     let centre = Centre::start(database.url(), broker.port(), "").await;
     let started = cems::clock::monotonic();
-    for thousand in 0..10 {
+    begin(&client, 0..1000).await;
+    let committed = cems::clock::monotonic();
+    for thousand in 1..10 {
         begin(&client, thousand * 1000..(thousand + 1) * 1000).await;
     }
     let written = started.elapsed();
@@ -124,7 +126,8 @@ async fn ten_thousand_at_once_are_folded_for_a_bot_and_none_is_lost() {
     })
     .await;
     let sent = bot.received();
-    let first = sent.first().unwrap().0.duration_since(started);
+    // From the COMMIT of the first thousand; writing them takes as long as this machine needs.
+    let first = sent.first().unwrap().0.saturating_duration_since(committed);
     println!(
         "10,000 episodes written in {:.1} s, all told after {:.1} s; {} messages to the bot, the first after {:.2} s; {} to the webhook",
         written.as_secs_f64(),
