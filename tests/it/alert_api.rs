@@ -18,13 +18,13 @@ async fn acknowledging_stops_the_ladder_once_and_closing_needs_both_codes() {
         async move { told.ask(&path, Some(&token), Some(body)).await }
     };
     assert!(told.line("bureau").await.2.is_some(), "more people would be told");
-    let (status, answer) = post("/acknowledge", json!({ "by": "Li Wei" })).await;
+    let (status, answer) = post("/acknowledge", json!({ "by": "Duty One" })).await;
     assert_eq!((status, &answer["done"]), (200, &true.into()), "{answer}");
-    assert_eq!(told.line("bureau").await, (Some("Li Wei (console)".to_owned()), None, None));
+    assert_eq!(told.line("bureau").await, (Some("Duty One (console)".to_owned()), None, None));
     assert!(told.line("enterprise").await.2.is_some(), "the enterprise's line is its own");
-    let (status, answer) = post("/acknowledge", json!({ "by": "Wang" })).await;
+    let (status, answer) = post("/acknowledge", json!({ "by": "DutyTwo" })).await;
     assert_eq!((status, &answer["done"]), (200, &false.into()));
-    assert_eq!(answer["already"]["by"], "Li Wei (console)");
+    assert_eq!(answer["already"]["by"], "Duty One (console)");
     let (status, answer) = post("/assign", json!({ "to": "field team 2" })).await;
     assert_eq!((status, &answer["done"]), (200, &true.into()));
     let (status, _) = post("/comment", json!({ "text": "called the plant" })).await;
@@ -206,8 +206,8 @@ async fn silences_have_an_end_a_reason_and_an_author() {
     assert_eq!(listed["silences"].as_array().unwrap().len(), 1);
     let (_, listed) = told.ask("/api/v1/silences", Some(&bureau), None).await;
     assert_eq!(listed["silences"].as_array().unwrap().len(), 2);
-    let (status, ended) = told.ask(&end, Some(&bureau), Some(json!({ "by": "Li Wei" }))).await;
-    assert_eq!((status, &ended["ended_by"]), (200, &"Li Wei (bureau)".into()));
+    let (status, ended) = told.ask(&end, Some(&bureau), Some(json!({ "by": "Duty One" }))).await;
+    assert_eq!((status, &ended["ended_by"]), (200, &"Duty One (bureau)".into()));
     assert_eq!(told.ask(&end, Some(&bureau), Some(json!({}))).await.0, 409);
     let (_, listed) = told.ask("/api/v1/silences", Some(&bureau), None).await;
     assert_eq!(listed["silences"].as_array().unwrap().len(), 1);
@@ -303,10 +303,10 @@ async fn events_come_as_they_happen_and_go_on_where_they_were() {
     until(&mut stream, "follows").await;
     let mut enterprise = follow(&own, None).await;
     until(&mut enterprise, "follows").await;
-    told.ask(&told.path("/acknowledge"), Some(&token), Some(json!({ "by": "Li Wei" }))).await;
+    told.ask(&told.path("/acknowledge"), Some(&token), Some(json!({ "by": "Duty One" }))).await;
     let text = until(&mut stream, "acknowledged").await;
     assert!(
-        text.contains("\"by\":\"Li Wei (console)\"") && text.contains("\"outlet\":\"demo-cement-kiln\""),
+        text.contains("\"by\":\"Duty One (console)\"") && text.contains("\"outlet\":\"demo-cement-kiln\""),
         "{text}"
     );
     let seen = *ids(&text).last().unwrap();
@@ -329,7 +329,7 @@ async fn events_come_as_they_happen_and_go_on_where_they_were() {
     let mut enterprise = follow(&own, Some(0)).await;
     let text = until(&mut enterprise, "event: acknowledged").await;
     assert!(
-        text.contains("event: alert") && !text.contains("Li Wei") && !text.contains("event: closed"),
+        text.contains("event: alert") && !text.contains("Duty One") && !text.contains("event: closed"),
         "{text}"
     );
     let other = told.token("other", "alerts:read", &["--enterprise", OTHER]);

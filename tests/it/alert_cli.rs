@@ -14,13 +14,13 @@ async fn a_duty_desk_lists_takes_and_closes_from_the_command_line() {
         listed.contains("demo-cement-kiln a21026") && listed.contains("nobody yet; more are told at"),
         "{listed}"
     );
-    let (code, said, _) = told.cems(&["alert", "ack", &id, "--as", "Li Wei"]);
-    assert!(code == 0 && said.contains("acknowledged by Li Wei for the bureau"), "{said}");
-    assert_eq!(told.line("bureau").await, (Some("Li Wei".to_owned()), None, None));
-    let (code, out, errors) = told.cems(&["alert", "ack", &id, "--as", "Wang"]);
-    assert!(code == 3 && out.is_empty() && errors.contains("Li Wei has done that at"), "{errors}");
-    assert_eq!(told.cems(&["alert", "assign", &id, "--to", "field team", "--as", "Li Wei"]).0, 0);
-    assert_eq!(told.cems(&["alert", "comment", &id, "--text", "called", "--as", "Li Wei"]).0, 0);
+    let (code, said, _) = told.cems(&["alert", "ack", &id, "--as", "Duty One"]);
+    assert!(code == 0 && said.contains("acknowledged by Duty One for the bureau"), "{said}");
+    assert_eq!(told.line("bureau").await, (Some("Duty One".to_owned()), None, None));
+    let (code, out, errors) = told.cems(&["alert", "ack", &id, "--as", "DutyTwo"]);
+    assert!(code == 3 && out.is_empty() && errors.contains("Duty One has done that at"), "{errors}");
+    assert_eq!(told.cems(&["alert", "assign", &id, "--to", "field team", "--as", "Duty One"]).0, 0);
+    assert_eq!(told.cems(&["alert", "comment", &id, "--text", "called", "--as", "Duty One"]).0, 0);
     let before = told.fingerprint().await;
     for (arguments, said) in [
         (&["close", &id, "--as", "Li"][..], "--reason"),
@@ -38,16 +38,16 @@ async fn a_duty_desk_lists_takes_and_closes_from_the_command_line() {
     }
     assert_eq!(told.fingerprint().await, before, "what is refused stores nothing");
     let close =
-        ["alert", "close", &id, "--reason", "process-upset", "--action", "load-reduced", "--as", "Li Wei"];
+        ["alert", "close", &id, "--reason", "process-upset", "--action", "load-reduced", "--as", "Duty One"];
     assert_eq!(told.cems(&close).0, 0);
     assert_eq!(told.cems(&close).0, 3);
     let (code, shown, _) = told.cems(&["alert", "show", &id]);
     assert_eq!(code, 0);
     for part in [
-        "has Li Wei",
+        "has Duty One",
         "given to field team",
         "process-upset / load-reduced",
-        "commented by Li Wei (bureau, cli)",
+        "commented by Duty One (bureau, cli)",
         "alert",
         "early-warning open",
     ] {
@@ -86,7 +86,7 @@ async fn maintenance_is_planned_listed_and_ended_early() {
         "--reason",
         "bags\u{1b}[31m are exchanged",
         "--as",
-        "Li Wei",
+        "Duty One",
     ];
     let (code, said, errors) = told.cems(&make);
     assert_eq!(code, 0, "{errors}");
@@ -96,13 +96,13 @@ async fn maintenance_is_planned_listed_and_ended_early() {
         listed.contains("outlet demo-cement-kiln, kind early-warning: bags [31m are exchanged"),
         "{listed}"
     );
-    assert_eq!(told.cems(&["alert", "silence", "end", id, "--as", "Wang"]).0, 0);
-    assert_eq!(told.cems(&["alert", "silence", "end", id, "--as", "Wang"]).0, 3);
+    assert_eq!(told.cems(&["alert", "silence", "end", id, "--as", "DutyTwo"]).0, 0);
+    assert_eq!(told.cems(&["alert", "silence", "end", id, "--as", "DutyTwo"]).0, 3);
     let (_, json, _) = told.cems(&["alert", "silence", "list", "--all", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (&json["silences"][0]["ended_by"], &json["silences"][0]["author"]),
-        (&"Wang".into(), &"Li Wei".into())
+        (&"DutyTwo".into(), &"Duty One".into())
     );
     let (_, json, _) = told.cems(&["alert", "silence", "list", "--json"]);
     assert!(json.contains("[]"), "{json}");

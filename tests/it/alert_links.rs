@@ -40,7 +40,7 @@ async fn person(told: &Told, code: &str, name: &str, language: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn to_look_changes_nothing_and_one_button_takes_it() {
     let told = Told::new().await;
-    person(&told, "desk", "Li Wei", "en").await;
+    person(&told, "desk", "Duty One", "en").await;
     let token = told.link(Audience::Bureau, "desk", DAY).await;
     let before = told.fingerprint().await;
     for query in ["", "?lang=zh", "?lang=en"] {
@@ -70,13 +70,13 @@ async fn to_look_changes_nothing_and_one_button_takes_it() {
     assert_eq!(told.fingerprint().await, before, "a preview changes nothing");
     assert_eq!(post(&told, &token, "do=seen").await.0, 204);
     assert_eq!(post(&told, &token, "do=seen").await.0, 204);
-    assert_eq!(told.actions().await, [("seen".to_owned(), "Li Wei".to_owned(), "link".to_owned())]);
+    assert_eq!(told.actions().await, [("seen".to_owned(), "Duty One".to_owned(), "link".to_owned())]);
     let (status, _) = post(&told, &token, "do=acknowledge&lang=en").await;
     assert_eq!(status, 303);
-    assert_eq!(told.line("bureau").await, (Some("Li Wei".to_owned()), None, None));
+    assert_eq!(told.line("bureau").await, (Some("Duty One".to_owned()), None, None));
     let (_, _, page) = get(&told, &token, "").await;
     assert!(
-        page.contains("Acknowledged by <strong>Li Wei</strong>") && !page.contains("I have it"),
+        page.contains("Acknowledged by <strong>Duty One</strong>") && !page.contains("I have it"),
         "{page}"
     );
     // A second time by the same link: refused, and noted.
@@ -87,9 +87,9 @@ async fn to_look_changes_nothing_and_one_button_takes_it() {
     assert_eq!(told.actions().await.last().unwrap().0, "link-refused");
     // Somebody else's link: who has it stands on the page.
     let late = told.link(Audience::Bureau, "team-2", DAY).await;
-    assert_eq!(post(&told, &late, "do=acknowledge&name=Wang").await.0, 303);
-    assert!(get(&told, &late, "?lang=en").await.2.contains("Acknowledged by <strong>Li Wei</strong>"));
-    assert_eq!(told.line("bureau").await.0.as_deref(), Some("Li Wei"));
+    assert_eq!(post(&told, &late, "do=acknowledge&name=DutyTwo").await.0, 303);
+    assert!(get(&told, &late, "?lang=en").await.2.contains("Acknowledged by <strong>Duty One</strong>"));
+    assert_eq!(told.line("bureau").await.0.as_deref(), Some("Duty One"));
     told.world.centre.stop().await;
 }
 
@@ -129,9 +129,9 @@ async fn closing_is_never_one_tap_and_a_groups_link_asks_for_a_name() {
     let comment =
         "do=comment&name=%3Cscript%3Ealert(1)%3C/script%3E&text=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E%22%27";
     assert_eq!(post(&told, &token, comment).await.0, 303);
-    let closing = "do=close&name=Li+Wei&reason=reagent-shortage&action=reagent-added&text=ammonia";
+    let closing = "do=close&name=Duty+One&reason=reagent-shortage&action=reagent-added&text=ammonia";
     assert_eq!(post(&told, &token, closing).await.0, 303);
-    assert_eq!(told.line("enterprise").await.1.as_deref(), Some("Li Wei (night-shift)"));
+    assert_eq!(told.line("enterprise").await.1.as_deref(), Some("Duty One (night-shift)"));
     assert_eq!(told.line("bureau").await.1, None, "the bureau's line is its own");
     let (_, _, page) = get(&told, &token, "?lang=en").await;
     assert!(
@@ -140,7 +140,8 @@ async fn closing_is_never_one_tap_and_a_groups_link_asks_for_a_name() {
     );
     assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
     assert!(
-        page.contains("Closed by <strong>Li Wei (night-shift)</strong>") && page.contains("reagent shortage"),
+        page.contains("Closed by <strong>Duty One (night-shift)</strong>")
+            && page.contains("reagent shortage"),
         "{page}"
     );
     assert_eq!(post(&told, &token, closing).await.0, 409);
