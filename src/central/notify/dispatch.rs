@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_postgres::Client;
 
+use crate::central::seen::{key, matters, tell};
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind, Phase};
 use crate::domain::alerting::{Alerting, Audience, Desk, Rung, Scoped, Told};
@@ -22,7 +23,7 @@ use crate::store::dispatch::{
     After, Filed, Line, NewDelivery, NewLine, Stuck, begin, broadcast, correct, deliver, due, go_on, routed,
     stuck, unrouted, unstick,
 };
-use crate::store::episode::{Key, Sighting, observe, open_of_kind};
+use crate::store::episode::{Key, Sighting, open_of_kind};
 use crate::store::frame::Frames;
 use crate::store::session::{Failure, Session, Trouble, bounded};
 use crate::store::silence::{SilenceRow, in_force};
@@ -238,14 +239,8 @@ impl Dispatcher {
         let gone: Vec<Sighting> =
             open.iter().filter(gone).map(|key| duty_gap(&key.subject, false, now)).collect();
         seen.extend(gone);
-        seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
-        if seen.is_empty() {
-            return Ok(());
-        }
-        bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, now).await?;
-        bounded(client.batch_execute("COMMIT")).await?;
-        if moved.alerts > 0 {
+        seen.retain(|sighting| matters(sighting, &open));
+        if tell(client, seen, now).await?.alerts > 0 {
             self.outbox.notify_waiters();
         }
         Ok(())
@@ -329,8 +324,7 @@ fn duty_gap(team: &str, is_gap: bool, now: Timestamp) -> Sighting {
     let mut alert = Alert::new(AlertKind::DutyGap, now, now);
     alert.subjects = vec![team.to_owned()];
     alert.summary = format!("nobody of team {team} is on duty; its default is told instead");
-    let key =
-        Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::DutyGap, subject: team.to_owned() };
+    let key = key(AlertKind::DutyGap, team);
     let observation = Observation { at: now, value: 0.0, above: is_gap, level: 1 };
     Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
 }

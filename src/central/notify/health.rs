@@ -8,11 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::central::notify::Answer;
 use crate::central::notify::courier::Courier;
+use crate::central::seen::{key, matters, tell};
 use crate::clock;
 use crate::domain::alert::{Alert, AlertKind};
 use crate::domain::episode::{Observation, WINDOW};
-use crate::store::episode::{Key, Sighting, observe, open_of_kind};
-use crate::store::session::{Failure, bounded};
+use crate::store::episode::{Key, Sighting, open_of_kind};
+use crate::store::session::Failure;
 
 /// Between two tries of a channel that fails.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
@@ -65,8 +66,7 @@ pub(super) fn down(channel: &str, health: Option<&Health>, now: Timestamp) -> Si
         "channel {channel} has delivered nothing since {since}: {}",
         health.map_or("", |health| health.reason.as_str())
     );
-    let subject = channel.to_owned();
-    let key = Key { outlet_id: 0, position: -1, rule_id: 0, kind: AlertKind::ChannelDown, subject };
+    let key = key(AlertKind::ChannelDown, channel);
     let observation = Observation { at: now, value: 0.0, above: health.is_some(), level: 1 };
     Sighting { key, observation, limit: None, hold: SignedDuration::ZERO, clear: WINDOW, alert }
 }
@@ -93,11 +93,8 @@ impl Courier {
         }
         let client = self.session.client().await?;
         let open: HashSet<Key> = open_of_kind(client, AlertKind::ChannelDown).await?.into_iter().collect();
-        seen.retain(|sighting| sighting.observation.above || open.contains(&sighting.key));
-        bounded(client.batch_execute("BEGIN")).await?;
-        let moved = observe(client, seen, now).await?;
-        bounded(client.batch_execute("COMMIT")).await?;
-        if moved.alerts > 0 {
+        seen.retain(|sighting| matters(sighting, &open));
+        if tell(client, seen, now).await?.alerts > 0 {
             self.outbox.notify_waiters();
         }
         Ok(())

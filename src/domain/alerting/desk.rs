@@ -66,7 +66,7 @@ impl<'a> Desk<'a> {
     /// As [`Alerting::teams_for`].
     pub fn teams_for(&self, alert: &Alert, audience: Audience, at: Timestamp) -> Vec<&'a Team> {
         let teams = if audience == Audience::Enterprise {
-            let enterprise = alert.outlet.as_ref().map_or("", |place| place.enterprise_code.as_str());
+            let enterprise = alert.place().map_or("", |place| place.enterprise_code.as_str());
             of_key(&self.of_enterprise, enterprise)
         } else {
             &self.of_all

@@ -85,6 +85,16 @@ fn codes(teams: &[&Team]) -> String {
 }
 
 #[test]
+fn the_team_of_an_enterprise_hears_of_its_gateways_too() {
+    let lists = province(2);
+    let mut of_gateway = alert(1, "410801");
+    of_gateway.concerns = of_gateway.outlet.take();
+    let now = at("2026-11-21T03:00:00Z");
+    assert_eq!(codes(&Desk::new(&lists).teams_for(&of_gateway, Audience::Enterprise, now)), "e-1");
+    assert_eq!(codes(&lists.teams_for(&of_gateway, Audience::Enterprise, now)), "e-1");
+}
+
+#[test]
 fn default_teams_hear_what_no_other_does() {
     let lists = province(3);
     let now = at("2026-11-21T03:00:00Z");
