@@ -1,8 +1,8 @@
 //! Ingest at province speed on this machine: `cargo bench --bench ingest`. A broker, a PostgreSQL (durable) and a centre of the bench's
 //! own, a thousand gateways with a connection each, 16 channels a scan; real gateways where analyser, spool or alert are measured.
 //!
-//! Speeds stand beside plain binary COPY of the same readings in the same run. CEMS_BENCH_PARTS chooses among `ratio`, `pace`,
-//! `webhook`, `alerts`, `backfill`, `growth`; all without it.
+//! Speeds stand beside plain binary COPY of the same readings in the same run. CEMS_BENCH_PARTS chooses among `live` (of `ratio` what is
+//! live alone), `ratio`, `pace`, `webhook`, `alerts`, `backfill`, `growth`; all without it.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -67,18 +67,18 @@ fn ago(minutes: i64) -> Timestamp {
 
 fn tell_cpu(name: &str, cpu: Cpu, readings: f64) {
     tell(&format!("cpu_s_per_million_{name}"), cpu.total() / readings * 1e6, "s/Mreadings", Goal::None);
-    let total = cpu.total() + cpu.generator;
+    let a_scan = |seconds: f64| seconds / readings * 16.0 * 1e6;
     println!(
-        "  processor time: broker {:.0} %, centre {:.0} %, PostgreSQL {:.0} %, generator {:.0} %",
-        cpu.broker / total * 100.0,
-        cpu.centre / total * 100.0,
-        cpu.postgres / total * 100.0,
-        cpu.generator / total * 100.0
+        "  processor time a scan: broker {:.1} us, centre {:.1} us, PostgreSQL {:.1} us, generator {:.1} us",
+        a_scan(cpu.broker),
+        a_scan(cpu.centre),
+        a_scan(cpu.postgres),
+        a_scan(cpu.generator)
     );
 }
 
 /// Live and catch-up beside COPY, interleaved three times.
-async fn ratio(world: &World, crowd: &mut Crowd) {
+async fn ratio(world: &World, crowd: &mut Crowd, whole: bool) {
     let (live_ticks, catch_ticks) = (30, 60);
     let (mut copies, mut lives, mut slow, mut cpu_live) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut catches: [(Vec<f64>, Vec<Cpu>); 2] = Default::default();
@@ -93,12 +93,16 @@ async fn ratio(world: &World, crowd: &mut Crowd) {
         crowd.script(&scans, 1, "live", |_| Duration::ZERO);
         world.settle().await;
         let before = world.cpu();
-        let outcome = crowd.run(Pace::Full { window: WINDOW }).await;
+        let w: usize = std::env::var("W").map_or(WINDOW, |w| w.parse().unwrap());
+        let outcome = crowd.run(Pace::Full { window: w }).await;
         cpu_live.push(world.cpu().since(before));
         lives.push(speed(scans.len(), &outcome));
         slow.push(percentile(&outcome.latencies, 99));
         println!("  round {round}: live {:.0} readings/s", lives.last().unwrap());
 
+        if !whole {
+            continue;
+        }
         for (index, together) in TOGETHER.into_iter().enumerate() {
             let from = catch_from + SignedDuration::from_mins(4 * round + 2 * i64::try_from(index).unwrap());
             let scans = ticks(OUTLETS, from, catch_ticks, 10 + round.unsigned_abs());
@@ -118,12 +122,15 @@ async fn ratio(world: &World, crowd: &mut Crowd) {
     let reference = median(&copies);
     tell("copy_narrow", reference, "readings/s", Goal::None);
     tell_beside("ingest_live", median(&lives), "readings/s", reference, Goal::AtLeast(1.5));
-    let [few, many] = &catches;
-    tell_beside("ingest_catchup_8_a_message", median(&few.0), "readings/s", reference, Goal::None);
-    tell_beside("ingest_catchup", median(&many.0), "readings/s", reference, Goal::AtLeast(3.0));
     tell("receipt_p99_ms_full", median(&slow), "ms", Goal::AtMost(200.0));
     let live = (OUTLETS * live_ticks * 16) as f64;
     tell_cpu("live", cpu_live[1], live);
+    if !whole {
+        return;
+    }
+    let [few, many] = &catches;
+    tell_beside("ingest_catchup_8_a_message", median(&few.0), "readings/s", reference, Goal::None);
+    tell_beside("ingest_catchup", median(&many.0), "readings/s", reference, Goal::AtLeast(3.0));
     tell_cpu("catchup", many.1[1], (OUTLETS * catch_ticks * 16) as f64);
     let scans = ticks(OUTLETS, live_from, live_ticks, 0);
     world.settle().await;
@@ -279,8 +286,8 @@ async fn main() {
     let world = World::start(document).await;
     tell("centre_rss_mb_at_start", memory(world.centre(), "VmRSS"), "MiB", Goal::None);
     let mut crowd = Crowd::connect(world.broker(), GATEWAYS).await;
-    if wants("ratio") {
-        ratio(&world, &mut crowd).await;
+    if wants("ratio") || wants("live") {
+        ratio(&world, &mut crowd, wants("ratio")).await;
     }
     if wants("pace") {
         pace(&world, &mut crowd).await;

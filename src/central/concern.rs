@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn twenty_are_named_and_one_enterprise_is_said() {
-        let plant = Plant { outlets: (1..=23).map(|id| outlet(id, "E1")).collect(), ..Plant::default() };
+        let plant = Plant::new((1..=23).map(|id| outlet(id, "E1")).collect(), Vec::new());
         let found = Concern::of_gateway(&plant, "gw", Timestamp::UNIX_EPOCH);
         assert_eq!((found.subjects.len(), found.total), (20, 23));
         let enterprise = found.enterprise.unwrap();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn of_two_enterprises_neither_is_said_to_the_other() {
-        let plant = Plant { outlets: vec![outlet(1, "E1"), outlet(2, "E2")], ..Plant::default() };
+        let plant = Plant::new(vec![outlet(1, "E1"), outlet(2, "E2")], Vec::new());
         let found = Concern::of_gateway(&plant, "gw", Timestamp::UNIX_EPOCH);
         assert_eq!((found.enterprise, found.total), (None, 2));
         assert_eq!(Concern::of_gateway(&plant, "other", Timestamp::UNIX_EPOCH), Concern::default());

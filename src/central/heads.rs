@@ -36,7 +36,7 @@ impl Heads {
     pub fn stored(&self, record: &Origin, at: Timestamp) {
         let seq = i64::try_from(record.place.seq).unwrap_or(i64::MAX);
         self.with(|notes| {
-            let noted = notes.entry((record.gateway_id, record.epoch)).or_default();
+            let noted = notes.entry((record.gateway_id, record.place.epoch.0)).or_default();
             noted.records += 1;
             if noted.head.is_none_or(|head| head.seq < seq) {
                 noted.head = Some(Head { seq, hash: record.hash.0, at });

@@ -12,8 +12,8 @@ use crate::mqtt::connection::Ticket;
 
 /// At most so many messages in one transaction,
 const BATCH: usize = 2000;
-/// or about so many bytes of records: some four thousand scans.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// or about so many bytes of records: some two thousand scans of catch-up.
+const BATCH_BYTES: usize = 1024 * 1024;
 /// So long a batch waits for more: at a province's pace some twenty-five scans come meanwhile, and a transaction for each of them would
 /// cost several times as much.
 const LINGER: Duration = Duration::from_millis(10);

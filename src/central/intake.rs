@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::plant::{Outlet, Plant};
 use crate::domain::scan::{Reading, Scan};
 use crate::mqtt::receipt::property;
-use crate::mqtt::record::{Body, Event, Hash, Record};
+use crate::mqtt::record::{Body, Epoch, Event, Hash, Record};
 use crate::mqtt::topic::{Lane, is_gateway_name, parse};
 use crate::store::quarantine::Kept;
 
@@ -26,7 +26,7 @@ const MAX_TOLD: u64 = MAX_LINES as u64;
 /// A message as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    pub topic: String,
+    pub topic: Arc<str>,
     pub payload: bytes::Bytes,
     pub user_properties: Vec<(String, String)>,
     pub received_at: Timestamp,
@@ -35,9 +35,8 @@ pub struct Arrival {
 /// A record's place in its gateway's chain, for the receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
-    pub gateway: String,
-    /// 32 hexadecimal digits, or whatever the message's properties said.
-    pub epoch: String,
+    pub gateway: Arc<str>,
+    pub epoch: Epoch,
     pub seq: u64,
 }
 
@@ -63,33 +62,30 @@ pub struct TakenEvent {
 pub struct Origin {
     pub gateway_id: i32,
     pub place: Place,
-    pub epoch: uuid::Uuid,
     pub cfg: Hash,
     pub prev: Hash,
     pub hash: Hash,
     pub received_at: Timestamp,
     /// The record's bytes, in case it must go to quarantine after all.
     pub line: bytes::Bytes,
-    pub topic: String,
+    pub topic: Arc<str>,
+    pub lane: Lane,
 }
 
 impl Origin {
     /// When a scan of this time was a sign of life, by our clock: what comes live is one now, what is sent later was one
     /// then. A gateway's wrong clock so makes nobody silent.
     pub fn heard_at(&self, at: Timestamp) -> Timestamp {
-        match parse(&self.topic) {
-            Some((_, Lane::Live)) => self.received_at,
-            Some(_) | None => at.min(self.received_at),
-        }
+        if self.lane == Lane::Live { self.received_at } else { at.min(self.received_at) }
     }
 
     /// The record for quarantine, with a reason.
     pub fn kept(&self, reason: String) -> Kept {
         Kept {
             received_at: self.received_at,
-            topic: self.topic.clone(),
-            gateway: self.place.gateway.clone(),
-            epoch: Some(self.place.epoch.clone()),
+            topic: self.topic.to_string(),
+            gateway: self.place.gateway.to_string(),
+            epoch: Some(self.place.epoch.to_string()),
             seqs: Some((self.place.seq, self.place.seq)),
             reason,
             payload: self.line.to_vec(),
@@ -123,7 +119,7 @@ const NOT_REGISTERED: &str = "is not registered";
 
 /// Takes a message apart. Every line becomes one [`Taken`]; a bad one stops no other.
 pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
-    let Some((sender, Lane::Live | Lane::Backfill)) = parse(&arrival.topic) else {
+    let Some((sender, lane @ (Lane::Live | Lane::Backfill))) = parse(&arrival.topic) else {
         return vec![refused(arrival, "", None, &arrival.payload, "the topic carries no records".to_owned())];
     };
     let told = Told::of(arrival);
@@ -157,7 +153,7 @@ pub fn take(arrival: &Arrival, plant: &Plant) -> Vec<Taken> {
         if line.is_empty() && index > 0 && start > arrival.payload.len() {
             continue;
         }
-        match accept(arrival, sender, bytes, plant) {
+        match accept(arrival, (sender, lane), bytes, plant) {
             Ok(one) => taken.push(one),
             Err(reason) => {
                 // By its place only where every place is taken.
@@ -254,7 +250,7 @@ fn refused(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reas
 fn kept(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason: String) -> Kept {
     Kept {
         received_at: arrival.received_at,
-        topic: arrival.topic.clone(),
+        topic: arrival.topic.to_string(),
         gateway: gateway.to_owned(),
         epoch: epoch_of(arrival, line),
         seqs: seq.map(|seq| (seq, seq)),
@@ -263,7 +259,12 @@ fn kept(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason:
     }
 }
 
-fn accept(arrival: &Arrival, sender: &str, line: bytes::Bytes, plant: &Plant) -> Result<Taken, String> {
+fn accept(
+    arrival: &Arrival,
+    (sender, lane): (&str, Lane),
+    line: bytes::Bytes,
+    plant: &Plant,
+) -> Result<Taken, String> {
     let record = Record::decode(&line).map_err(|defect| defect.to_string())?;
     if record.gateway != sender || !is_gateway_name(sender) {
         return Err(format!("the record says gateway {:?} but came under {sender:?}", record.gateway));
@@ -274,14 +275,14 @@ fn accept(arrival: &Arrival, sender: &str, line: bytes::Bytes, plant: &Plant) ->
     check_time(record.at(), arrival.received_at)?;
     let origin = Origin {
         gateway_id: gateway.id,
-        place: Place { gateway: record.gateway, epoch: record.epoch.to_string(), seq: record.seq },
-        epoch: record.epoch.0,
+        place: Place { gateway: Arc::clone(&gateway.name), epoch: record.epoch, seq: record.seq },
         cfg: record.cfg,
         prev: record.prev,
         hash: Hash::of(&line),
         received_at: arrival.received_at,
         line,
-        topic: arrival.topic.clone(),
+        topic: Arc::clone(&arrival.topic),
+        lane,
     };
     match record.body {
         Body::Event(event) => Ok(Taken::Event(Box::new(TakenEvent { event, record: origin }))),
@@ -321,8 +322,11 @@ fn known_outlet(scan: &Scan, sender: &str, plant: &Plant) -> Result<Arc<Outlet>,
 
 fn by_position(scan: &Scan, outlet: &Outlet) -> Result<Vec<Reading>, String> {
     let mut readings = vec![Reading::ABSENT; outlet.channels.len()];
+    let mut next = 0;
     for (code, reading) in &scan.readings {
-        let slot = outlet.position(*code).and_then(|position| readings.get_mut(position));
+        let position = outlet.position_near(*code, next);
+        next = position.map_or(next, |position| position + 1);
+        let slot = position.and_then(|position| readings.get_mut(position));
         let slot = slot.ok_or_else(|| {
             format!("channel {code} of outlet {:?} is not registered; add it to the plant, then retry from quarantine", scan.outlet)
         })?;

@@ -5,18 +5,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::domain::flag::Flag;
 use crate::domain::plant::Outlet;
 use crate::domain::scan::Reading;
 
 #[derive(Debug, Default)]
 struct Noted {
-    /// By outlet, then by analyser: a few. The empty analyser is the outlet itself.
-    outlets: HashMap<i32, Vec<(Arc<str>, Timestamp)>>,
+    outlets: HashMap<i32, Heard>,
     gateways: HashMap<String, (Timestamp, Option<String>)>,
     /// Since when the broker is connected; `None` while it is not.
     connected: Option<Timestamp>,
     lost: Option<Timestamp>,
+}
+
+/// When an outlet was last heard, and its analysers: a few.
+#[derive(Debug, Default)]
+struct Heard {
+    itself: Option<Timestamp>,
+    analysers: Vec<(Arc<str>, Timestamp)>,
+}
+
+impl Heard {
+    /// The outlet itself.
+    fn note(&mut self, at: Timestamp) {
+        self.itself = self.itself.max(Some(at));
+    }
+
+    /// An analyser. Names of a plant are mostly the very same one.
+    fn note_analyser(&mut self, name: &Arc<str>, at: Timestamp) {
+        match self.analysers.iter_mut().find(|(other, _)| Arc::ptr_eq(other, name) || other == name) {
+            Some((_, last)) => *last = at.max(*last),
+            None => self.analysers.push((Arc::clone(name), at)),
+        }
+    }
 }
 
 /// What was heard since it was last written down. Cloned freely; all clones are the same.
@@ -26,6 +46,7 @@ pub struct Life(Arc<Mutex<Noted>>);
 /// What is to be written down.
 #[derive(Debug, Default)]
 pub struct Taken {
+    /// Outlet, analyser and time; the empty analyser is the outlet itself.
     pub outlets: Vec<(i32, String, Timestamp)>,
     pub gateways: Vec<(String, Timestamp, Option<String>)>,
 }
@@ -38,25 +59,14 @@ impl Life {
     /// A scan of `at`, which was a sign of life at `heard_at`: every analyser with at least one answer was alive, and with it
     /// the outlet. A reading that says "no answer" is no sign of life.
     pub fn heard(&self, outlet: &Outlet, (at, heard_at): (Timestamp, Timestamp), readings: &[Reading]) {
-        let mut alive: Vec<&Arc<str>> = Vec::new();
-        for (channel, reading) in outlet.channels.iter().zip(readings) {
-            if matches!(reading.flag, Flag::Communication | Flag::Absent) {
-                continue;
-            }
-            let Some(settings) = channel.settings.at(at) else { continue };
-            if !alive.contains(&&settings.analyser) {
-                alive.push(&settings.analyser);
-            }
-        }
-        if alive.is_empty() {
-            return;
-        }
+        let answers = outlet.channels.iter().zip(readings).filter(|(_, reading)| reading.is_answer());
+        let mut alive = answers.filter_map(|(channel, _)| Some(&channel.settings.at(at)?.analyser));
+        let Some(first) = alive.next() else { return };
         self.with(|noted| {
-            let known = noted.outlets.entry(outlet.id).or_default();
-            note(known, "", heard_at);
-            for name in alive {
-                note(known, name, heard_at);
-            }
+            let heard = noted.outlets.entry(outlet.id).or_default();
+            heard.note(heard_at);
+            heard.note_analyser(first, heard_at);
+            alive.for_each(|name| heard.note_analyser(name, heard_at));
         });
     }
 
@@ -102,8 +112,10 @@ impl Life {
             outlets: noted
                 .outlets
                 .drain()
-                .flat_map(|(outlet, analysers)| {
-                    analysers.into_iter().map(move |(analyser, at)| (outlet, analyser.to_string(), at))
+                .flat_map(|(outlet, heard)| {
+                    let itself = heard.itself.map(|at| (String::new(), at));
+                    let analysers = heard.analysers.into_iter().map(|(name, at)| (name.to_string(), at));
+                    itself.into_iter().chain(analysers).map(move |(name, at)| (outlet, name, at))
                 })
                 .collect(),
             gateways: noted.gateways.drain().map(|(name, (at, status))| (name, at, status)).collect(),
@@ -114,7 +126,12 @@ impl Life {
     pub fn put_back(&self, taken: Taken) {
         self.with(|noted| {
             for (outlet, analyser, at) in taken.outlets {
-                note(noted.outlets.entry(outlet).or_default(), &analyser, at);
+                let heard = noted.outlets.entry(outlet).or_default();
+                if analyser.is_empty() {
+                    heard.note(at);
+                } else {
+                    heard.note_analyser(&analyser.into(), at);
+                }
             }
             for (name, at, status) in taken.gateways {
                 let entry = noted.gateways.entry(name).or_insert((at, None));
@@ -122,14 +139,6 @@ impl Life {
                 entry.1 = entry.1.take().or(status);
             }
         });
-    }
-}
-
-/// The later of what is known and `at`.
-fn note(known: &mut Vec<(Arc<str>, Timestamp)>, name: &str, at: Timestamp) {
-    match known.iter_mut().find(|(other, _)| **other == *name) {
-        Some((_, last)) => *last = at.max(*last),
-        None => known.push((name.into(), at)),
     }
 }
 

@@ -205,7 +205,7 @@ impl Writer {
         let frames = Arc::clone(&self.shared.frames.borrow());
         let mut ready = Vec::with_capacity(scans.len());
         for scan in scans {
-            let origin = (scan.record.gateway_id, scan.record.epoch, scan.record.cfg.0);
+            let origin = (scan.record.gateway_id, scan.record.place.epoch.0, scan.record.cfg.0);
             let provenance_id = self.provenances.number(&mut self.session, &origin).await?;
             let evaluated =
                 evaluate(&scan.outlet, scan.at, &scan.readings, self.shared.regime, &mut Unwatched);
@@ -301,11 +301,11 @@ impl Writer {
         let mut rows = Vec::with_capacity(events.len());
         for taken in events {
             let record = &taken.record;
-            let origin = (record.gateway_id, record.epoch, record.cfg.0);
+            let origin = (record.gateway_id, record.place.epoch.0, record.cfg.0);
             rows.push(NewEvent {
                 gateway_id: record.gateway_id,
                 provenance_id: self.provenances.number(&mut self.session, &origin).await?,
-                epoch: record.epoch,
+                epoch: record.place.epoch.0,
                 seq: i64::try_from(record.place.seq).unwrap_or(i64::MAX),
                 at: taken.event.at,
                 received_at: record.received_at,
@@ -393,7 +393,6 @@ pub const CLOSE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(4)
 
 /// What came just made may warn, also when the gateway's clock is slow; what was kept back for more than a minute may not.
 fn is_fresh(scan: &TakenScan) -> bool {
-    let live = matches!(crate::mqtt::topic::parse(&scan.record.topic), Some((_, Lane::Live)));
     let age = scan.record.received_at.duration_since(scan.at);
-    age <= FRESH || (live && age <= SLOW_CLOCK)
+    age <= FRESH || (scan.record.lane == Lane::Live && age <= SLOW_CLOCK)
 }

@@ -34,7 +34,7 @@ pub(super) fn lost_range(
     }
     let gateway = &taken.record.place.gateway;
     let mut alert = Alert::new(AlertKind::LostRange, taken.event.at, now);
-    alert.gateway = Some(gateway.clone());
+    alert.gateway = Some(gateway.to_string());
     let detail: Vec<String> =
         taken.event.detail.iter().map(|(name, value)| format!("{name} {value}")).collect();
     alert.summary = format!("gateway {gateway} has lost records that nobody else has: {}", detail.join(", "));
@@ -69,7 +69,7 @@ pub(super) fn full(
 ) -> Option<Sighting> {
     let gateway = &kept.gateway;
     let mut alert = Alert::new(AlertKind::QuarantineFull, now, now);
-    alert.gateway = Some(gateway.clone());
+    alert.gateway = Some(gateway.to_string());
     alert.summary = format!(
         "gateway {gateway}: its quarantine is full ({} records or {} MiB are the cap); what else is refused of it gets no \
          receipt and stays in its spool",

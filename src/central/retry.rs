@@ -91,7 +91,7 @@ fn arrival(entry: &Entry, payload: Vec<u8>) -> Arrival {
     ];
     let told = told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Arrival {
-        topic: entry.topic.clone(),
+        topic: entry.topic.as_str().into(),
         payload: payload.into(),
         user_properties: told.collect(),
         received_at: entry.received_at,

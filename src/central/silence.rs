@@ -125,7 +125,11 @@ impl Watch {
             let heard = heard::all(client).await?;
             speech.note(&heard, self.after);
             let base = listening_since.max(connected);
-            seen.extend(judge_silence(&plant, (&heard, speech), (now, base), self.after));
+            let begun: HashSet<(AlertKind, i32, &str)> =
+                open.iter().map(|key| (key.kind, key.outlet_id, key.subject.as_str())).collect();
+            let is_open =
+                |kind, outlet_id, subject: &str| !begun.is_empty() && begun.contains(&(kind, outlet_id, subject));
+            seen.extend(judge_silence(&plant, (&heard, speech), (now, base), (self.after, is_open)));
             let quiet = together::quiet(&plant, &heard, (now, base), self.after);
             together = together::fold(&mut seen, &quiet, (self.together, now), &open);
             seen.push(link(now, None));
@@ -265,11 +269,11 @@ impl Hearing {
         }
     }
 
-    /// Since when, and whether it is silent; nothing while that is open.
-    fn told(self) -> Option<(Timestamp, bool)> {
+    /// Since when, and whether it is silent; nothing while that is open, or where it is heard and was never told to be silent.
+    fn told(self, is_open: impl FnOnce() -> bool) -> Option<(Timestamp, bool)> {
         match self {
             Hearing::Silent(since) => Some((since, true)),
-            Hearing::Heard(last) => Some((last, false)),
+            Hearing::Heard(last) => is_open().then_some((last, false)),
             Hearing::Open => None,
         }
     }
@@ -279,12 +283,13 @@ impl Hearing {
     }
 }
 
-/// Who is silent and who is not, by the highest level that explains it. `base`: since when we could hear everybody.
+/// Who is silent, by the highest level that explains it, and who is not any more: of those that are heard only whom `is_open` names, by
+/// kind, outlet and subject. `base`: since when we could hear everybody.
 pub fn judge_silence(
     plant: &Plant,
     (heard, speech): (&Heard, &Speech),
     (now, base): (Timestamp, Timestamp),
-    after: SignedDuration,
+    (after, is_open): (SignedDuration, impl Fn(AlertKind, i32, &str) -> bool),
 ) -> Vec<Sighting> {
     let gateways: HashMap<i32, Timestamp> = heard.gateways.iter().copied().collect();
     let outlets: HashMap<(i32, &str), Timestamp> =
@@ -294,7 +299,7 @@ pub fn judge_silence(
     for gateway in &plant.gateways {
         let Some(outlets_now) = served.remove(&*gateway.name) else { continue };
         let hearing = Hearing::of(gateways.get(&gateway.id).copied(), (now, base), after);
-        let told = hearing.told();
+        let told = hearing.told(|| is_open(AlertKind::SilentGateway, 0, &gateway.name));
         seen.extend(told.map(|told| of_gateway(&gateway.name, &outlets_now, told, now)));
         let Some(gateway_run) = speech.gateways.get(&gateway.id).filter(|_| hearing.is_heard()) else {
             continue;
@@ -302,7 +307,8 @@ pub fn judge_silence(
         for outlet in outlets_now {
             let by_gateway = (gateway_run.last, gateway_run.since.max(base));
             let hearing = Hearing::of(outlets.get(&(outlet.id, "")).copied(), by_gateway, after);
-            seen.extend(hearing.told().map(|told| of_outlet(outlet, &gateway.name, told, now)));
+            let told = hearing.told(|| is_open(AlertKind::SilentOutlet, outlet.id, ""));
+            seen.extend(told.map(|told| of_outlet(outlet, &gateway.name, told, now)));
             let Some(outlet_run) = speech.outlets.get(&outlet.id).filter(|_| hearing.is_heard()) else {
                 continue;
             };
@@ -312,7 +318,8 @@ pub fn judge_silence(
                 let by_outlet = (outlet_run.last, outlet_run.since.max(base));
                 let last = outlets.get(&(outlet.id, &*analyser)).copied();
                 let hearing = Hearing::of(last, by_outlet, limit);
-                seen.extend(hearing.told().map(|told| of_analyser(outlet, &analyser, told, now)));
+                let told = hearing.told(|| is_open(AlertKind::SilentAnalyser, outlet.id, &analyser));
+                seen.extend(told.map(|told| of_analyser(outlet, &analyser, told, now)));
             }
         }
     }
@@ -346,7 +353,7 @@ mod tests {
             outlet.gateways = vec![("gw".into(), History::always(()))];
             Arc::new(outlet)
         });
-        Plant { outlets: outlets.collect(), gateways: vec![Arc::new(Gateway { id: 1, name: "gw".into() })] }
+        Plant::new(outlets.collect(), vec![Arc::new(Gateway { id: 1, name: "gw".into() })])
     }
 
     fn at(second: i64) -> Timestamp {
@@ -361,7 +368,7 @@ mod tests {
             speech.note(heard, after);
         }
         let last = states.last().unwrap();
-        judge_silence(&plant(outlets), (last, &speech), (at(now), at(0)), after)
+        judge_silence(&plant(outlets), (last, &speech), (at(now), at(0)), (after, |_, _, _: &str| true))
             .into_iter()
             .map(|seen| (seen.key.kind, seen.key.outlet_id, seen.key.subject, seen.observation.above))
             .collect()

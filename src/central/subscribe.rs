@@ -190,7 +190,7 @@ async fn sort(message: Message, ears: &Ears) {
 }
 
 fn queued(message: Message, received_at: jiff::Timestamp) -> Queued {
-    let topic = String::from_utf8_lossy(&message.topic).into_owned();
+    let topic = Arc::from(&*String::from_utf8_lossy(&message.topic));
     let arrival =
         Arrival { topic, payload: message.payload, user_properties: message.user_properties, received_at };
     Queued { arrival, ticket: message.ticket }

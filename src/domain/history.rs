@@ -60,6 +60,8 @@ impl<T> History<T> {
                 None => value.until = Some(next),
             }
         }
+        // There are many, and nearly all have one value.
+        values.shrink_to_fit();
         Ok(History(values))
     }
 

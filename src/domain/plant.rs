@@ -1,5 +1,6 @@
 //! Enterprises, outlets, channels and gateways. Every property that enters a calculation is effective-dated.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,19 +118,29 @@ pub struct Plant {
     pub outlets: Vec<Arc<Outlet>>,
     /// Sorted by name.
     pub gateways: Vec<Arc<Gateway>>,
+    /// Where they stand: each record asks for both, and a search through thousands costs a cache miss a step.
+    by_code: HashMap<Arc<str>, usize>,
+    by_name: HashMap<Arc<str>, usize>,
 }
 
 impl Plant {
+    /// In any order; each code and each name once.
+    pub fn new(mut outlets: Vec<Arc<Outlet>>, mut gateways: Vec<Arc<Gateway>>) -> Plant {
+        outlets.sort_by(|a, b| a.code.cmp(&b.code));
+        gateways.sort_by(|a, b| a.name.cmp(&b.name));
+        let codes = outlets.iter().map(|outlet| Arc::clone(&outlet.code)).zip(0..);
+        let names = gateways.iter().map(|gateway| Arc::clone(&gateway.name)).zip(0..);
+        Plant { by_code: codes.collect(), by_name: names.collect(), outlets, gateways }
+    }
+
     /// The outlet of a public code.
     pub fn outlet(&self, code: &str) -> Option<&Arc<Outlet>> {
-        let index = self.outlets.binary_search_by(|outlet| (*outlet.code).cmp(code)).ok()?;
-        self.outlets.get(index)
+        self.outlets.get(*self.by_code.get(code)?)
     }
 
     /// The gateway of a name.
     pub fn gateway(&self, name: &str) -> Option<&Arc<Gateway>> {
-        let index = self.gateways.binary_search_by(|gateway| (*gateway.name).cmp(name)).ok()?;
-        self.gateways.get(index)
+        self.gateways.get(*self.by_name.get(name)?)
     }
 }
 
@@ -193,6 +204,12 @@ impl Outlet {
         self.channels.iter().position(|channel| channel.code == code)
     }
 
+    /// The same, looked for at `guess` first: whoever goes through a record finds most channels behind one another.
+    pub fn position_near(&self, code: ChannelCode, guess: Position) -> Option<Position> {
+        let is_there = self.channels.get(guess).is_some_and(|channel| channel.code == code);
+        if is_there { Some(guess) } else { self.position(code) }
+    }
+
     /// Whether `gateway` spoke for this outlet at `at`.
     pub fn served_by(&self, gateway: &str, at: jiff::Timestamp) -> bool {
         self.gateways.iter().any(|(name, times)| &**name == gateway && times.at(at).is_some())
@@ -249,7 +266,8 @@ impl CutoffPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     pub code: ChannelCode,
-    pub factor: Factor,
+    /// Shared: there are few factors and many channels.
+    pub factor: Arc<Factor>,
     pub settings: History<ChannelSettings>,
 }
 

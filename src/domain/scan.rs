@@ -18,6 +18,11 @@ impl Reading {
     pub const NO_ANSWER: Reading = Reading { value: None, flag: Flag::Communication };
     /// The reading of a channel that the record does not mention.
     pub const ABSENT: Reading = Reading { value: None, flag: Flag::Absent };
+
+    /// Whether the analyser said anything at all.
+    pub fn is_answer(self) -> bool {
+        !matches!(self.flag, Flag::Communication | Flag::Absent)
+    }
 }
 
 /// All channels of one outlet at one wall-aligned tick.

@@ -7,29 +7,35 @@
 //! only until the first of them: as soon as one comes, it sends all that it has queued. So what is held here is bounded by bytes
 //! (`HELD_BYTES`); a message above that is acknowledged and left out, and comes again for want of a receipt.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rumqttc::Transport;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, LastWill, Packet, Publish, PublishProperties, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use rumqttc::{
+    AckMode, AsyncClient, Broker as Address, Event, EventLoop, IncomingPacketSizeLimit, LastWill, ManualAck,
+    MqttOptions, Packet, Publish, PublishOptions, PublishProperties, QoS, SubscribeFilter,
+    SubscribeReasonCode,
+};
 use tokio::sync::mpsc;
 
 use crate::config::broker::Tls;
+use crate::mqtt::guard::Guard;
+use crate::mqtt::line::{Lent, Line, Reading};
 use crate::mqtt::record::MAX_MESSAGE_BYTES;
 use crate::mqtt::refusal::{self, Broker};
-use crate::mqtt::tunnel::{Guard, Tunnel};
 use crate::shutdown::Shutdown;
 
-/// For making a connection, the broker's greeting included.
-const CONNECT_SECONDS: u64 = 5;
-/// For the goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// For the broker's greeting.
+const GREETING: Duration = Duration::from_secs(5);
+/// For the acknowledgements that are awaited before the goodbye, and then for the goodbye.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// For what the broker still has to say when it takes nothing more.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// What a centre may have published without an acknowledgement: its own state and commands; receipts have none.
+const OUTGOING: u16 = 64;
 /// Bytes of messages of one connection that are held at most.
 pub const HELD_BYTES: usize = 48 * 1024 * 1024;
 /// What a message takes besides its payload.
@@ -95,16 +101,16 @@ pub struct Message {
 /// Acknowledges one message on the connection that it came by. On a later connection it does nothing, as it should:
 /// the broker has sent the message again there.
 pub struct Ticket {
-    acknowledge: Option<(mpsc::UnboundedSender<Publish>, Publish)>,
+    acknowledge: Option<(Arc<AsyncClient>, ManualAck)>,
     _room: Room,
 }
 
 impl Ticket {
-    /// Tells the broker that the message is dealt with. Waits for nobody: there are never more acknowledgements than messages.
+    /// Tells the broker that the message is dealt with. Waits for nobody: the client takes as many as there are numbers of messages.
     pub fn punch(mut self) {
-        if let Some((line, publish)) = self.acknowledge.take() {
+        if let Some((client, ack)) = self.acknowledge.take() {
             // A closed connection needs no acknowledgement.
-            let _closed = line.send(publish);
+            let _closed = client.try_manual_ack(ack);
         }
     }
 }
@@ -179,9 +185,8 @@ impl Outbox {
             Delivery::AtLeastOnceRetained => (QoS::AtLeastOnce, true),
         };
         let properties = PublishProperties { user_properties, ..PublishProperties::default() };
-        let queued =
-            self.client.publish_with_properties(topic, qos, retain, payload.into(), properties).await;
-        queued.map_err(|_closed| Gone)
+        let options = PublishOptions::new(qos).retain(retain).properties(properties);
+        self.client.publish(topic, payload.into(), options).await.map_err(|_closed| Gone)
     }
 }
 
@@ -195,8 +200,8 @@ pub fn connect(settings: Settings, shutdown: Shutdown) -> mpsc::Receiver<Notice>
 
 async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: Shutdown) {
     let mut failures = 0_u32;
-    let mut guard = settings.tls.clone().map(Guard::new);
-    while let Some((reason, connected)) = attempt(&settings, guard.as_mut(), &notices, &shutdown).await {
+    let mut guard = Guard::new(settings.tls.clone());
+    while let Some((reason, connected)) = attempt(&settings, &mut guard, &notices, &shutdown).await {
         failures = if connected { 0 } else { failures + 1 };
         if notices.send(Notice::Lost(reason)).await.is_err() {
             return;
@@ -211,43 +216,48 @@ async fn supervise(settings: Settings, notices: mpsc::Sender<Notice>, shutdown: 
 /// One connection from its making to its end: why it ended and whether it had been up. `None` at shutdown.
 async fn attempt(
     settings: &Settings,
-    mut guard: Option<&mut Guard>,
+    guard: &mut Guard,
     notices: &mpsc::Sender<Notice>,
     shutdown: &Shutdown,
 ) -> Option<(String, bool)> {
-    let opening = async {
-        match &mut guard {
-            Some(guard) => guard.open(settings.broker()).await.map(Some),
-            None => Ok(None),
-        }
+    let reading = match settings.acknowledge {
+        Acknowledge::ByTicket => Reading::Gathered,
+        Acknowledge::OnArrival => Reading::AtOnce,
     };
-    let tunnel = tokio::select! {
-        opened = opening => match opened {
-            Ok(tunnel) => tunnel,
+    let (line, certificate_until) = tokio::select! {
+        opened = guard.open(settings.broker(), reading) => match opened {
+            Ok(opened) => opened,
             Err(reason) => return Some((reason, false)),
         },
         () = shutdown.cancelled() => return None,
     };
-    let (outbox, mut events) = open(settings, tunnel.as_ref());
-    let (reason, connected) = tokio::select! {
-        ended = drive(settings, &outbox, &mut events, notices) => ended,
-        () = shutdown.cancelled() => {
-            leave(&outbox.client, &mut events).await;
-            drop(events);
-            if let Some(tunnel) = tunnel {
-                tunnel.drained(FAREWELL).await;
-            }
-            return None;
+    let line = Lent::new(line);
+    let (client, mut events) = open(settings, &line);
+    let outbox = Outbox { client, certificate_until };
+    let ended = tokio::select! {
+        ended = drive(settings, &outbox, &mut events, notices) => Some(ended),
+        () = shutdown.cancelled() => None,
+    };
+    if ended.is_none() {
+        leave(&outbox.client, &mut events).await;
+    }
+    drop(events);
+    let line = line.back();
+    let Some((reason, connected)) = ended else {
+        if let Some(line) = line {
+            line.farewell(FAREWELL).await;
         }
+        return None;
     };
     // Under TLS the cause is seen there; above it only that there is no connection any more.
-    let beneath = match (tunnel, guard) {
-        (Some(tunnel), Some(guard)) => {
-            tunnel.broken().await.and_then(|error| guard.explain(settings.broker(), &error))
-        }
-        _ => None,
-    };
+    let beneath = beneath(line, guard, settings.broker()).await;
     Some((beneath.unwrap_or(reason), connected))
+}
+
+/// What broke the line, where that is known better there than above.
+async fn beneath(line: Option<Line>, guard: &Guard, at: Broker<'_>) -> Option<String> {
+    let error = line?.why(LAST_WORDS).await?;
+    guard.explain(at, &error)
 }
 
 /// 0.1 s doubling to 5 s, each times 0.5 to 1.5, so that a thousand gateways do not knock at once.
@@ -256,40 +266,42 @@ fn back_off(failures: u32) -> Duration {
     base.mul_f64(0.5 + fastrand::f64())
 }
 
-fn open(settings: &Settings, tunnel: Option<&Tunnel>) -> (Outbox, EventLoop) {
-    let host = tunnel.map_or(&settings.host, |tunnel| &tunnel.name);
-    let mut options = MqttOptions::new(&settings.client_id, host, settings.port);
-    if tunnel.is_some() {
-        options.set_transport(Transport::Unix);
-    }
-    options.set_keep_alive(settings.keep_alive);
+/// A client on a line. It can have the line once: its own way of connecting again is never used.
+fn open(settings: &Settings, line: &Lent) -> (AsyncClient, EventLoop) {
+    let mut options = MqttOptions::new(&settings.client_id, Address::tcp(&settings.host, settings.port));
+    let once = Mutex::new(Some(line.clone()));
+    options.set_socket_connector(move |_address, _options| {
+        let line = once.lock().ok().and_then(|mut once| once.take());
+        async { line.ok_or_else(|| std::io::ErrorKind::NotConnected.into()) }
+    });
+    // Whole seconds, and never 0, which would mean none.
+    let keep_alive = u16::try_from(settings.keep_alive.as_secs()).unwrap_or(u16::MAX).max(1);
+    options.set_keep_alive(keep_alive);
     options.set_clean_start(true);
-    options.set_manual_acks(settings.acknowledge == Acknowledge::ByTicket);
+    let (acks, capacity) = match settings.acknowledge {
+        Acknowledge::ByTicket => (AckMode::Manual, usize::from(u16::MAX)),
+        Acknowledge::OnArrival => (AckMode::Automatic, usize::from(settings.inflight) * 2 + 64),
+    };
+    options.set_ack_mode(acks);
     options.set_receive_maximum(Some(settings.inflight));
-    options.set_max_packet_size(u32::try_from(MAX_MESSAGE_BYTES + 64 * 1024).ok());
-    options.set_outgoing_inflight_upper_limit(settings.inflight);
-    options.set_connection_timeout(CONNECT_SECONDS);
-    let mut network = options.network_options();
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
+    let largest = u32::try_from(MAX_MESSAGE_BYTES + 64 * 1024).unwrap_or(u32::MAX);
+    options.set_max_packet_size(Some(largest));
+    options.set_incoming_packet_size_limit(IncomingPacketSizeLimit::Bytes(largest));
+    // The client looks at each place of this window whenever it has sent something; who receives publishes little that is acknowledged.
+    let outgoing = match settings.acknowledge {
+        Acknowledge::ByTicket => settings.inflight.min(OUTGOING),
+        Acknowledge::OnArrival => settings.inflight,
+    };
+    options.set_outgoing_inflight_upper_limit(outgoing);
+    options.set_max_request_batch(usize::from(settings.inflight));
+    options.set_connect_timeout(GREETING);
     if let Some((user, password)) = &settings.credentials {
-        options.set_credentials(user, password);
+        options.set_credentials(user, password.clone());
     }
     if let Some((topic, payload)) = &settings.will {
         options.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
     }
-    let (client, events) = AsyncClient::new(options, usize::from(settings.inflight) * 2 + 64);
-    let certificate_until = tunnel.and_then(|tunnel| tunnel.certificate_until);
-    (Outbox { client, certificate_until }, events)
-}
-
-/// Hands acknowledgements to the connection, until either is gone.
-async fn acknowledge(client: AsyncClient, mut punched: mpsc::UnboundedReceiver<Publish>) {
-    while let Some(publish) = punched.recv().await {
-        if client.ack(&publish).await.is_err() {
-            return;
-        }
-    }
+    AsyncClient::builder(options).capacity(capacity).build()
 }
 
 /// Runs one connection to its end; says why it ended and whether it had been up.
@@ -300,20 +312,18 @@ async fn drive(
     notices: &mpsc::Sender<Notice>,
 ) -> (String, bool) {
     let mut connected = false;
-    let (punched, line) = mpsc::unbounded_channel();
-    tokio::spawn(acknowledge(outbox.client.clone(), line));
-    let held = Held::default();
+    let (held, client) = (Held::default(), Arc::new(outbox.client.clone()));
     loop {
         // A ping at least comes by once each keep-alive. rumqttc waits without an end for a broker that takes no more bytes.
-        let longest = settings.keep_alive * 3 + Duration::from_secs(CONNECT_SECONDS);
+        let longest = settings.keep_alive * 3 + GREETING;
         let event = match tokio::time::timeout(longest, events.poll()).await {
             Ok(Ok(Event::Incoming(packet))) => packet,
-            Ok(Ok(Event::Outgoing(_))) => continue,
+            Ok(Ok(Event::Outgoing(_) | Event::Auth(_))) => continue,
             Ok(Err(error)) => return (refusal::of_connection(settings.broker(), &error), connected),
             Err(_late) => return (refusal::hung(settings.broker(), longest), connected),
         };
         let notice = if let Packet::Publish(publish) = event {
-            Some(message(settings, (&held, &punched), publish))
+            Some(message(settings, (&held, &client), publish))
         } else if let Packet::ConnAck(_) = event {
             connected = true;
             match subscribe(settings, outbox).await {
@@ -349,46 +359,39 @@ async fn subscribe(settings: &Settings, outbox: &Outbox) -> Result<Option<Notice
     if settings.subscriptions.is_empty() {
         return Ok(Some(Notice::Connected(outbox.clone())));
     }
-    let filters: Vec<Filter> =
-        settings.subscriptions.iter().map(|topic| Filter::new(topic.clone(), QoS::AtLeastOnce)).collect();
+    let filters = settings.subscriptions.iter().map(|topic| SubscribeFilter::new(topic, QoS::AtLeastOnce));
     outbox.client.subscribe_many(filters).await.map(|()| None).map_err(|_closed| Gone)
 }
 
-fn message(
-    settings: &Settings,
-    (held, punched): (&Held, &mpsc::UnboundedSender<Publish>),
-    mut publish: Publish,
-) -> Notice {
+fn message(settings: &Settings, (held, client): (&Held, &Arc<AsyncClient>), publish: Publish) -> Notice {
+    let by_ticket = settings.acknowledge == Acknowledge::ByTicket;
+    let acknowledge = if by_ticket { client.prepare_ack(&publish) } else { None };
     let Some(room) = held.take(publish.payload.len()) else {
-        if settings.acknowledge == Acknowledge::ByTicket {
-            // The receiver is gone when the connection is.
-            let _closed = punched.send(publish);
+        if let Some(ack) = acknowledge {
+            // A closed connection needs no acknowledgement.
+            let _closed = client.try_manual_ack(ack);
         }
         return Notice::LeftOut;
     };
-    let payload = std::mem::take(&mut publish.payload);
-    let user_properties =
-        publish.properties.take().map(|properties| properties.user_properties).unwrap_or_default();
-    let topic = publish.topic.clone();
-    let acknowledge = match settings.acknowledge {
-        Acknowledge::ByTicket => Some((punched.clone(), publish)),
-        Acknowledge::OnArrival => None,
-    };
-    let ticket = Ticket { acknowledge, _room: room };
+    let ticket = Ticket { acknowledge: acknowledge.map(|ack| (Arc::clone(client), ack)), _room: room };
+    let Publish { topic, payload, properties, .. } = publish;
+    let user_properties = properties.map(|properties| properties.user_properties).unwrap_or_default();
     Notice::Message(Box::new(Message { topic, payload, user_properties, ticket }))
 }
 
-/// Says goodbye so that the broker does not publish the last will. It is the broker who hangs up: a socket closed with bytes that
-/// nobody has read resets the connection, and the goodbye could be lost with it.
+/// Says goodbye so that the broker does not publish the last will: after what is under way was acknowledged, or without waiting for it
+/// any longer.
 async fn leave(client: &AsyncClient, events: &mut EventLoop) {
-    let drained = async {
-        if client.disconnect().await.is_err() {
-            return;
-        }
-        while events.poll().await.is_ok() {}
-    };
-    // A broker that does not take the goodbye in time will notice our absence by itself.
-    let _late = tokio::time::timeout(FAREWELL, drained).await;
+    if client.try_disconnect().is_ok() && tokio::time::timeout(FAREWELL, drained(events)).await.is_ok() {
+        return;
+    }
+    if client.try_disconnect_now().is_ok() {
+        let _late = tokio::time::timeout(FAREWELL, drained(events)).await;
+    }
+}
+
+async fn drained(events: &mut EventLoop) {
+    while events.poll().await.is_ok() {}
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ pub mod connection;
 mod refusal;
 /// The files behind TLS, read and checked.
 pub mod tls;
-/// TLS, under the connection.
-mod tunnel;
+/// Opens the way to a broker, protected or not.
+mod guard;
+/// The bytes beneath the connection.
+mod line;
 /// What the centre has committed, and what a gateway may therefore delete.
 pub mod receipt;
 /// One record: its canonical bytes, its hash, its place in the chain.

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use rumqttc::v5::ConnectionError;
+use rumqttc::ConnectionError;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use crate::config::broker::Tls;
@@ -38,6 +38,12 @@ pub fn of_connection(at: Broker<'_>, error: &ConnectionError) -> String {
 /// Nobody answers.
 pub fn no_broker(at: Broker<'_>, error: &io::Error) -> String {
     format!("no broker at {at}: {error}; start it or correct mqtt.url")
+}
+
+/// Nobody takes the connection, or shakes hands, in time.
+pub fn slow(at: Broker<'_>, limit: Duration, tls: bool) -> String {
+    let (what, seconds) = (if tls { "TLS with" } else { "connection to" }, limit.as_secs());
+    format!("no {what} {at} within {seconds} s; look whether it hangs, or correct mqtt.url")
 }
 
 /// Connected, and nothing moves.

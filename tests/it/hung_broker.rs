@@ -12,7 +12,7 @@ use crate::support::chain::{LIMIT, all_ready};
 use crate::support::servers::{Own, broker};
 use crate::support::wait::wait_until;
 
-/// The shortest that rumqttc takes.
+/// Short, so that the hanging is noticed soon.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// More than the buffers between two processes hold.
 const MESSAGE: usize = 250_000;

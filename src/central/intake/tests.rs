@@ -10,7 +10,7 @@ fn plant() -> Plant {
     let mut outlet = kiln();
     outlet.gateways = vec![("gw-1".into(), History::always(()))];
     let gateways = ["gw-1", "gw-2"].map(|name| Arc::new(Gateway { id: 7, name: name.into() }));
-    Plant { outlets: vec![Arc::new(outlet)], gateways: gateways.to_vec() }
+    Plant::new(vec![Arc::new(outlet)], gateways.to_vec())
 }
 
 fn now() -> Timestamp {
@@ -39,7 +39,7 @@ fn arrival(topic: &str, payload: Vec<u8>) -> Arrival {
         (property::FIRST.to_owned(), "10".to_owned()),
         (property::LAST.to_owned(), "12".to_owned()),
     ];
-    Arrival { topic: topic.to_owned(), payload: payload.into(), user_properties, received_at: now() }
+    Arrival { topic: topic.into(), payload: payload.into(), user_properties, received_at: now() }
 }
 
 fn reason(taken: &Taken) -> &str {

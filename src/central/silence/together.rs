@@ -120,7 +120,7 @@ mod tests {
             Arc::new(outlet)
         });
         let gateways = (1..=gateways).map(|id| Arc::new(Gateway { id, name: name(id).into() }));
-        Plant { outlets: outlets.collect(), gateways: gateways.collect() }
+        Plant::new(outlets.collect(), gateways.collect())
     }
 
     /// What is told at a time, when these gateways were last heard at these: alerts of single gateways, and the one for many.
@@ -133,7 +133,7 @@ mod tests {
         let mut speech = Speech::default();
         speech.note(&heard, AFTER);
         let times = (at(now), at(-10_000));
-        let mut seen = judge_silence(&plant, (&heard, &speech), times, AFTER);
+        let mut seen = judge_silence(&plant, (&heard, &speech), times, (AFTER, |_, _, _: &str| true));
         let quiet = quiet(&plant, &heard, times, AFTER);
         let one = fold(&mut seen, &quiet, (5, at(now)), &open.iter().cloned().collect());
         let single = seen

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::catalogue::{Catalogue, OutletEntry};
 use crate::domain::history::{Dated, History};
 use crate::domain::limit::Rule;
-use crate::domain::plant::{Channel, Enterprise, Gateway, Outlet, Plant};
+use crate::domain::plant::{Channel, Enterprise, Outlet, Plant};
 use crate::domain::pollutant::Factor;
 
 /// An entry that names another which is not there. Cannot happen to a catalogue from [`super::parse`].
@@ -28,7 +28,7 @@ impl Catalogue {
             factors: self
                 .pollutants
                 .into_iter()
-                .map(|pollutant| (pollutant.factor.code.clone(), pollutant.factor))
+                .map(|pollutant| (pollutant.factor.code.clone(), Arc::new(pollutant.factor)))
                 .collect(),
             enterprises: self
                 .enterprises
@@ -41,15 +41,12 @@ impl Catalogue {
         for entry in self.outlets {
             outlets.push(Arc::new(parts.outlet(entry)?));
         }
-        outlets.sort_by(|a, b| a.code.cmp(&b.code));
-        let mut gateways: Vec<Arc<Gateway>> = self.gateways.into_iter().map(Arc::new).collect();
-        gateways.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Plant { outlets, gateways })
+        Ok(Plant::new(outlets, self.gateways.into_iter().map(Arc::new).collect()))
     }
 }
 
 struct Parts {
-    factors: HashMap<String, Factor>,
+    factors: HashMap<String, Arc<Factor>>,
     enterprises: HashMap<String, Arc<Enterprise>>,
     rules: Vec<Arc<Rule>>,
 }
@@ -66,7 +63,7 @@ impl Parts {
             let Some(factor) = self.factors.get(code.factor()) else {
                 return Err(dangling(format!("pollutant {}", code.factor())));
             };
-            channels.push(Channel { code, factor: factor.clone(), settings });
+            channels.push(Channel { code, factor: Arc::clone(factor), settings });
         }
         let processes: BTreeSet<&str> =
             entry.settings.iter().map(|dated| dated.value.process.as_str()).collect();

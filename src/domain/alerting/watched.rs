@@ -113,7 +113,7 @@ mod tests {
             (outlet.id, outlet.code) = (id, code.into());
             Arc::new(outlet)
         };
-        let plant = Plant { outlets: vec![outlet(1, "a"), outlet(2, "b"), outlet(3, "c")], gateways: vec![] };
+        let plant = Plant::new(vec![outlet(1, "a"), outlet(2, "b"), outlet(3, "c")], Vec::new());
         let division = plant.outlets[0].enterprise.division.clone();
         let of_outlet = |code: &str| Scope { outlet: Some(code.to_owned()), ..Scope::default() };
         let of_division = Scope { division, ..Scope::default() };

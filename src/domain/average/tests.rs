@@ -246,7 +246,7 @@ fn a_broken_velocity_weighs_nothing_only_where_the_flow_comes_from_it() {
     let velocity_alone = kiln();
     let mut with_flow = kiln();
     let mut flow = with_flow.channels[5].clone();
-    flow.factor.role = Role::Flow;
+    std::sync::Arc::make_mut(&mut flow.factor).role = Role::Flow;
     flow.code = crate::domain::plant::ChannelCode::new("a00000").unwrap();
     with_flow.channels.push(flow);
     for (outlet, weighed) in [(velocity_alone, None), (with_flow, Some(5 * 201_281))] {

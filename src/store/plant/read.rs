@@ -161,7 +161,8 @@ fn grouped_channels(
         if usize::try_from(position).ok() != Some(group.len()) {
             return Err(unreadable("position", &position));
         }
-        group.push((code, Vec::new()));
+        // Nearly always one, of many thousands.
+        group.push((code, Vec::with_capacity(1)));
     }
     for row in settings {
         let columns = Columns { table: "channel_setting", row: &row };

@@ -327,12 +327,12 @@ pub fn outlet(rng: &mut Rng) -> (OutletSettings, Value) {
 pub fn settings(drawn: &Drawn) -> Channel {
     Channel {
         code: ChannelCode::new(drawn.code).unwrap(),
-        factor: Factor {
+        factor: std::sync::Arc::new(Factor {
             code: drawn.factor().to_owned(),
             symbol: drawn.code.to_owned(),
             role: drawn.role,
             molar_mass: drawn.molar.map(number),
-        },
+        }),
         settings: History::always(ChannelSettings {
             analyser: "gas".into(),
             unit: drawn.unit,
