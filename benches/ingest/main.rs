@@ -93,8 +93,7 @@ async fn ratio(world: &World, crowd: &mut Crowd, whole: bool) {
         crowd.script(&scans, 1, "live", |_| Duration::ZERO);
         world.settle().await;
         let before = world.cpu();
-        let w: usize = std::env::var("W").map_or(WINDOW, |w| w.parse().unwrap());
-        let outcome = crowd.run(Pace::Full { window: w }).await;
+        let outcome = crowd.run(Pace::Full { window: WINDOW }).await;
         cpu_live.push(world.cpu().since(before));
         lives.push(speed(scans.len(), &outcome));
         slow.push(percentile(&outcome.latencies, 99));

@@ -127,8 +127,9 @@ impl Watch {
             let base = listening_since.max(connected);
             let begun: HashSet<(AlertKind, i32, &str)> =
                 open.iter().map(|key| (key.kind, key.outlet_id, key.subject.as_str())).collect();
-            let is_open =
-                |kind, outlet_id, subject: &str| !begun.is_empty() && begun.contains(&(kind, outlet_id, subject));
+            let is_open = |kind, outlet_id, subject: &str| {
+                !begun.is_empty() && begun.contains(&(kind, outlet_id, subject))
+            };
             seen.extend(judge_silence(&plant, (&heard, speech), (now, base), (self.after, is_open)));
             let quiet = together::quiet(&plant, &heard, (now, base), self.after);
             together = together::fold(&mut seen, &quiet, (self.together, now), &open);

@@ -25,7 +25,12 @@ pub(crate) fn kiln() -> Outlet {
     let channels =
         CODES.iter().zip(spec).map(|(code, (role, unit, moisture_basis, state_basis, range))| Channel {
             code: ChannelCode::new(code).unwrap(),
-            factor: Arc::new(Factor { code: (*code).to_owned(), symbol: (*code).to_owned(), role, molar_mass: None }),
+            factor: Arc::new(Factor {
+                code: (*code).to_owned(),
+                symbol: (*code).to_owned(),
+                role,
+                molar_mass: None,
+            }),
             settings: History::always(ChannelSettings {
                 analyser: "gas".into(),
                 unit,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::try_join;
+use futures_util::{TryStreamExt as _, try_join};
 use jiff::Timestamp;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{GenericClient, Row};
 
 use super::Error;
@@ -34,21 +34,20 @@ pub(in crate::store) async fn catalogue(client: &impl GenericClient) -> Result<C
              ORDER BY o.code COLLATE \"C\""
         ),
     )?;
-    let (settings, analysers, channels, channel_settings, servings) = try_join!(
+    let (settings, analysers, servings) = try_join!(
         read("SELECT * FROM outlet_setting ORDER BY outlet_id, valid_from"),
         read("SELECT * FROM analyser ORDER BY outlet_id, name COLLATE \"C\", valid_from"),
-        read("SELECT outlet_id, position, code FROM channel ORDER BY outlet_id, position"),
-        read("SELECT * FROM channel_setting ORDER BY outlet_id, position, valid_from"),
         read(
             "SELECT s.outlet_id, s.valid_from, s.valid_to, g.name FROM serving s JOIN gateway g ON g.id = s.gateway_id \
              ORDER BY s.outlet_id, s.valid_from"
         ),
     )?;
     let mut names = Names::default();
+    let channels = channels(client, &mut names).await?;
     let mut parts = Parts {
         settings: grouped(settings, "outlet_setting", setting)?,
         analysers: grouped(analysers, "analyser", |columns| Ok((names.name(columns)?, analyser(columns)?)))?,
-        channels: grouped_channels(channels, channel_settings, &mut names)?,
+        channels,
         served_by: grouped(servings, "serving", |columns| names.name(columns))?,
     };
     Ok(Catalogue {
@@ -140,14 +139,34 @@ fn grouped<T>(
 
 type ChannelVersions = (ChannelCode, Vec<Dated<ChannelSettings>>);
 
-fn grouped_channels(
-    channels: Vec<Row>,
-    settings: Vec<Row>,
+/// Takes row by row: all of them at once would take more than what is made of them.
+async fn by_row(
+    client: &impl GenericClient,
+    (table, sql): (&'static str, &'static str),
+    mut take: impl FnMut(&Columns<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let reading = async {
+        let none: [&(dyn ToSql + Sync); 0] = [];
+        let rows = client.query_raw(sql, none).await?;
+        tokio::pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            if let Err(error) = take(&Columns { table, row: &row }) {
+                return Ok::<_, tokio_postgres::Error>(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    };
+    bounded(reading).await?
+}
+
+/// Channels by outlet, in the order of their positions.
+async fn channels(
+    client: &impl GenericClient,
     names: &mut Names,
 ) -> Result<HashMap<i32, Vec<ChannelVersions>>, Error> {
     let mut groups: HashMap<i32, Vec<ChannelVersions>> = HashMap::new();
-    for row in channels {
-        let columns = Columns { table: "channel", row: &row };
+    let sql = "SELECT outlet_id, position, code FROM channel ORDER BY outlet_id, position";
+    by_row(client, ("channel", sql), |columns| {
         let found: &str = columns.get("code")?;
         let group = groups.entry(columns.get("outlet_id")?).or_default();
         let position: i32 = columns.get("position")?;
@@ -163,19 +182,23 @@ fn grouped_channels(
         }
         // Nearly always one, of many thousands.
         group.push((code, Vec::with_capacity(1)));
-    }
-    for row in settings {
-        let columns = Columns { table: "channel_setting", row: &row };
+        Ok(())
+    })
+    .await?;
+    let sql = "SELECT * FROM channel_setting ORDER BY outlet_id, position, valid_from";
+    by_row(client, ("channel_setting", sql), |columns| {
         let (outlet, position): (i32, i32) = (columns.get("outlet_id")?, columns.get("position")?);
         let versions = usize::try_from(position)
             .ok()
             .and_then(|position| groups.get_mut(&outlet)?.get_mut(position))
             .map(|(_, versions)| versions);
-        let value = channel_settings(&columns, names)?;
+        let value = channel_settings(columns, names)?;
         if let Some(versions) = versions {
             versions.push(columns.dated(value)?);
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(groups)
 }
 
