@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::config::broker::Tls;
 use crate::mqtt::guard::Guard;
-use crate::mqtt::line::{Lent, Line, Reading};
+use crate::mqtt::line::{Lent, Reading};
 use crate::mqtt::record::MAX_MESSAGE_BYTES;
 use crate::mqtt::refusal::{self, Broker};
 use crate::shutdown::Shutdown;
@@ -31,8 +31,6 @@ use crate::shutdown::Shutdown;
 const GREETING: Duration = Duration::from_secs(5);
 /// For the acknowledgements that are awaited before the goodbye, and then for the goodbye.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// For what the broker still has to say when it takes nothing more.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What a centre may have published without an acknowledgement: its own state and commands; receipts have none.
 const OUTGOING: u16 = 64;
@@ -250,14 +248,11 @@ async fn attempt(
         return None;
     };
     // Under TLS the cause is seen there; above it only that there is no connection any more.
-    let beneath = beneath(line, guard, settings.broker()).await;
+    let beneath = match line {
+        Some(line) => guard.why(settings.broker(), line).await,
+        None => None,
+    };
     Some((beneath.unwrap_or(reason), connected))
-}
-
-/// What broke the line, where that is known better there than above.
-async fn beneath(line: Option<Line>, guard: &Guard, at: Broker<'_>) -> Option<String> {
-    let error = line?.why(LAST_WORDS).await?;
-    guard.explain(at, &error)
 }
 
 /// 0.1 s doubling to 5 s, each times 0.5 to 1.5, so that a thousand gateways do not knock at once.

@@ -17,6 +17,8 @@ use crate::mqtt::tls::{Keys, load};
 
 /// For the connection and the handshake together.
 const CONNECT: Duration = Duration::from_secs(5);
+/// For what the broker still has to say when it takes nothing more.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// A disk that takes longer is not waited for.
 const READ: Duration = Duration::from_secs(2);
 
@@ -56,8 +58,14 @@ impl Guard {
     }
 
     /// What an error of reading or writing means, where it is one of TLS.
-    pub fn explain(&self, at: Broker<'_>, error: &io::Error) -> Option<String> {
+    fn explain(&self, at: Broker<'_>, error: &io::Error) -> Option<String> {
         refusal::of_tls(at, self.files.as_ref()?, error)
+    }
+
+    /// Why a line broke, where TLS knows it better than the client above.
+    pub async fn why(&self, at: Broker<'_>, line: Line) -> Option<String> {
+        self.files.as_ref()?;
+        self.explain(at, &line.why(LAST_WORDS).await?)
     }
 
     async fn shake_hands(

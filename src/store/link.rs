@@ -4,20 +4,8 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use crate::domain::alerting::Audience;
-use crate::domain::link::{Key, Link};
+use crate::domain::link::Key;
 use crate::store::session::{Failure, execute, query_one, query_opt};
-
-/// A link that is to be made.
-#[derive(Debug, Clone, Copy)]
-pub struct NewLink<'l> {
-    pub alert_id: &'l str,
-    /// Outlet and episode.
-    pub episode: (i32, i64),
-    pub audience: Audience,
-    /// Code of the person, or of the team whose group it is.
-    pub person: &'l str,
-    pub expires_at: Timestamp,
-}
 
 /// A link as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,33 +58,6 @@ pub(super) fn random() -> Result<[u8; 32], Failure> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::Unavailable(format!("the system has no randomness: {error}")))?;
     Ok(bytes)
-}
-
-/// Makes a link within the caller's transaction. The text goes into the address, and nowhere else.
-///
-/// # Errors
-/// [`Failure`] when the database does not take it.
-pub async fn make(client: &Client, key: &Key, link: &NewLink<'_>, now: Timestamp) -> Result<String, Failure> {
-    let id = uuid::Uuid::now_v7();
-    let insert = "INSERT INTO alert_link (id, outlet_id, episode_id, alert_id, audience, person, made_at, expires_at) \
-                  VALUES ($1::text::uuid, $2, $3, $4::text::uuid, $5, $6, $7, $8)";
-    let (outlet_id, episode) = link.episode;
-    execute(
-        client,
-        insert,
-        &[
-            &id.to_string(),
-            &outlet_id,
-            &episode,
-            &link.alert_id,
-            &link.audience.name(),
-            &link.person,
-            &now,
-            &link.expires_at,
-        ],
-    )
-    .await?;
-    Ok(Link { id: id.into_bytes(), expires_at: link.expires_at.as_second() }.sign(key))
 }
 
 /// A link by its number.

@@ -4,9 +4,11 @@ use std::process::Command;
 
 use cems::clock;
 use cems::domain::alerting::Audience;
+use cems::domain::link::Link;
 use cems::store::link;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 
 use crate::support::wait::wait_until;
 use crate::support::world::{LIMIT, Sender, World, kiln, whole_second, world};
@@ -99,14 +101,22 @@ impl Told {
     pub async fn link(&self, audience: Audience, person: &str, lasts: SignedDuration) -> String {
         let now = clock::now();
         let key = link::key(&self.world.client, now).await.unwrap();
-        let new = link::NewLink {
-            alert_id: &self.alert,
-            episode: (self.outlet_id, self.episode),
-            audience,
-            person,
-            expires_at: now + lasts,
-        };
-        link::make(&self.world.client, &key, &new, now).await.unwrap()
+        let (id, expires_at) = (uuid::Uuid::now_v7(), now + lasts);
+        let sql = "INSERT INTO alert_link (id, outlet_id, episode_id, alert_id, audience, person, made_at, expires_at) \
+                   VALUES ($1::text::uuid, $2, $3, $4::text::uuid, $5, $6, $7, $8)";
+        let client = &self.world.client;
+        let told: [&(dyn ToSql + Sync); 8] = [
+            &id.to_string(),
+            &self.outlet_id,
+            &self.episode,
+            &self.alert,
+            &audience.name(),
+            &person,
+            &now,
+            &expires_at,
+        ];
+        client.execute(sql, &told).await.unwrap();
+        Link { id: id.into_bytes(), expires_at: expires_at.as_second() }.sign(&key)
     }
 
     /// What people did, oldest first: what, by whom, via.
