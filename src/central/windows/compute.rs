@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::task::yield_now;
 use tokio_postgres::Client;
 
 use crate::central::pipeline::Shared;
@@ -77,6 +78,10 @@ fn computed<'g>(
     }
 }
 
+/// So many scans are worked through at a stretch, some half a millisecond: the thread that does it serves live messages too, and of
+/// thousands of minutes that end together it would keep them waiting for a tenth of a second.
+const STRETCH: usize = 256;
+
 /// Minutes, from scans.
 pub(super) async fn minutes<'g>(
     basis: &'g Basis<'_>,
@@ -91,22 +96,29 @@ pub(super) async fn minutes<'g>(
     let rows =
         query(basis.client, scan::OF_WINDOWS, &[&outlets, &sources, &low, &high, &earliest, &latest]).await;
     let mut scans: HashMap<(average::Of, Timestamp), Vec<StoredScan>> = HashMap::new();
-    for row in rows? {
+    for (index, row) in rows?.into_iter().enumerate() {
+        if index % STRETCH == 0 {
+            yield_now().await;
+        }
         let (of, scan) = scan::of_row(&row);
         let start = Window::containing(AveragingPeriod::Minute, scan.at, &basis.shared.zone).start;
         scans.entry((of, start)).or_default().push(scan);
     }
-    Ok(subjects
-        .iter()
-        .filter_map(|subject| {
-            // Without scans there is nothing to compute from: retention may have dropped them, and what was made of them stands.
-            let scans = scans.get(&(subject.of, subject.window.start))?;
-            let channels = average_scans(subject.window, &subject.outlet, scans, basis.shared.regime);
-            let parts = (&Parts::new(), Overlay::NONE);
-            let judged = basis.ground(subject).judge(subject.window, &channels, parts, &mut Unwatched);
-            Some(computed(subject, channels, judged))
-        })
-        .collect())
+    let (mut all, mut read) = (Vec::with_capacity(subjects.len()), 0);
+    for subject in subjects {
+        // Without scans there is nothing to compute from: retention may have dropped them, and what was made of them stands.
+        let Some(scans) = scans.get(&(subject.of, subject.window.start)) else { continue };
+        read += scans.len();
+        if read >= STRETCH {
+            read = 0;
+            yield_now().await;
+        }
+        let channels = average_scans(subject.window, &subject.outlet, scans, basis.shared.regime);
+        let parts = (&Parts::new(), Overlay::NONE);
+        let judged = basis.ground(subject).judge(subject.window, &channels, parts, &mut Unwatched);
+        all.push(computed(subject, channels, judged));
+    }
+    Ok(all)
 }
 
 /// Hours and longer, from the latest revisions of the next lower level; what is made of minutes also with the minutes before it that
