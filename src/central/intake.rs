@@ -262,10 +262,10 @@ fn kept(arrival: &Arrival, gateway: &str, seq: Option<u64>, line: &[u8], reason:
 fn accept(
     arrival: &Arrival,
     (sender, lane): (&str, Lane),
-    line: bytes::Bytes,
+    bytes: bytes::Bytes,
     plant: &Plant,
 ) -> Result<Taken, String> {
-    let record = Record::decode(&line).map_err(|defect| defect.to_string())?;
+    let record = Record::decode(&bytes).map_err(|defect| defect.to_string())?;
     if record.gateway != sender || !is_gateway_name(sender) {
         return Err(format!("the record says gateway {:?} but came under {sender:?}", record.gateway));
     }
@@ -278,9 +278,9 @@ fn accept(
         place: Place { gateway: Arc::clone(&gateway.name), epoch: record.epoch, seq: record.seq },
         cfg: record.cfg,
         prev: record.prev,
-        hash: Hash::of(&line),
+        hash: Hash::of(&bytes),
         received_at: arrival.received_at,
-        line,
+        line: bytes,
         topic: Arc::clone(&arrival.topic),
         lane,
     };

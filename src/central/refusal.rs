@@ -69,7 +69,7 @@ pub(super) fn full(
 ) -> Option<Sighting> {
     let gateway = &kept.gateway;
     let mut alert = Alert::new(AlertKind::QuarantineFull, now, now);
-    alert.gateway = Some(gateway.to_string());
+    alert.gateway = Some(gateway.clone());
     alert.summary = format!(
         "gateway {gateway}: its quarantine is full ({} records or {} MiB are the cap); what else is refused of it gets no \
          receipt and stays in its spool",

@@ -16,6 +16,8 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::clock;
+
 /// More than this is not taken before what is there was sent.
 const UNSENT_BYTES: usize = 64 * 1024;
 /// How long a reader rests who gathers.
@@ -54,7 +56,7 @@ impl Line {
             reading,
             unsent: BytesMut::new(),
             unflushed: false,
-            rest: Box::pin(sleep_until(Instant::now())),
+            rest: Box::pin(sleep_until(Instant::from_std(clock::monotonic()))),
             resting: false,
             broken: None,
         }
@@ -88,7 +90,7 @@ impl Line {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let all_is_read = buffer.filled().len() > before && buffer.remaining() > 0;
         if all_is_read && self.reading == Reading::Gathered {
-            self.rest.as_mut().reset(Instant::now() + REST);
+            self.rest.as_mut().reset(Instant::from_std(clock::monotonic()) + REST);
             self.resting = true;
         }
         Poll::Ready(Ok(()))
@@ -280,7 +282,7 @@ mod tests {
         assert_eq!(lent.read(&mut bytes).await.unwrap(), 1);
         far.write_all(&[2]).await.unwrap();
         far.write_all(&[3]).await.unwrap();
-        let began = Instant::now();
+        let began = clock::monotonic();
         assert_eq!(lent.read(&mut bytes).await.unwrap(), 2);
         assert!(began.elapsed() >= REST / 2);
     }
