@@ -204,10 +204,10 @@ impl Outlet {
         self.channels.iter().position(|channel| channel.code == code)
     }
 
-    /// The same, looked for at `guess` first: whoever goes through a record finds most channels behind one another.
+    /// The same, looked for at `guess` first.
     pub fn position_near(&self, code: ChannelCode, guess: Position) -> Option<Position> {
-        let is_there = self.channels.get(guess).is_some_and(|channel| channel.code == code);
-        if is_there { Some(guess) } else { self.position(code) }
+        let near = self.channels.get(guess).filter(|channel| channel.code == code);
+        near.map_or_else(|| self.position(code), |_there| Some(guess))
     }
 
     /// Whether `gateway` spoke for this outlet at `at`.
@@ -266,7 +266,6 @@ impl CutoffPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     pub code: ChannelCode,
-    /// Shared: there are few factors and many channels.
     pub factor: Arc<Factor>,
     pub settings: History<ChannelSettings>,
 }

@@ -145,10 +145,10 @@ async fn by_row(
     (table, sql): (&'static str, &'static str),
     mut take: impl FnMut(&Columns<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let none: [&(dyn ToSql + Sync); 0] = [];
+    let rows = bounded(client.query_raw(sql, none)).await?;
+    tokio::pin!(rows);
     let reading = async {
-        let none: [&(dyn ToSql + Sync); 0] = [];
-        let rows = client.query_raw(sql, none).await?;
-        tokio::pin!(rows);
         while let Some(row) = rows.try_next().await? {
             if let Err(error) = take(&Columns { table, row: &row }) {
                 return Ok::<_, tokio_postgres::Error>(Err(error));
