@@ -3,8 +3,8 @@
 //! last can be read after the client has given up, and a goodbye is not lost with the socket.
 //!
 //! It gathers. What is to be sent waits until the client looks for what has come, and goes then in one call however many packets it is;
-//! a reader who asks for it rests a moment once all is read, so that the next call finds more than one packet. At full speed a call for
-//! each packet was most of a message's cost (docs/performance.md).
+//! a reader who asks for it rests a moment once all is read, so that the next call finds more than one packet. At full speed calls for
+//! single packets took a fifth of the centre's time (docs/performance.md).
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
